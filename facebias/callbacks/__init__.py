@@ -1,0 +1,1 @@
+"""Lightning callbacks: hooks that join the rooms, no logic of their own."""

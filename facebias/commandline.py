@@ -1,0 +1,120 @@
+"""How every verb starts: Hydra composes, the schema is checked, errors are told in plain words."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from facebias.config import check, conf_folder, register_resolvers, unknown_key
+from facebias.errors import ConfigError, FacebiasError
+
+
+def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object]) -> None:
+    """Compose `conf/<config_name>.yaml` with the command line, check it, and run the verb.
+
+    A wrong configuration or bad data ends with exit code 2 and a message, any other error with
+    its traceback and exit code 1. `HYDRA_FULL_ERROR=1` shows the traceback of every error.
+
+    Args:
+        config_name: file in conf/ without its suffix.
+        schema: dataclass that describes the configuration.
+        verb: what to run; it gets the checked, resolved configuration.
+    """
+    register_resolvers()
+    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach the lines below
+
+    errors: list[FacebiasError] = []
+
+    def task(config: DictConfig) -> None:
+        try:
+            verb(_checked(config, schema))
+        except FacebiasError as error:
+            if full_errors:
+                raise
+            errors.append(error)  # told below; the other jobs of a sweep go on
+
+    start = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)
+    try:
+        start(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if full_errors:
+            raise
+        errors.append(_translated(error, config_name))
+    for found in errors:
+        print(f"facebias: {found}", file=sys.stderr)
+    if errors:
+        sys.exit(2)
+
+
+def _checked(config: DictConfig, schema: type) -> DictConfig:
+    """Check a configuration; a wrong one leaves no run folder."""
+    try:
+        return check(config, schema)
+    except ConfigError:
+        _remove_run(Path(HydraConfig.get().runtime.output_dir))
+        raise
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove what Hydra made before the run began: an empty log in empty folders."""
+    for log in folder.glob("*.log"):
+        if log.stat().st_size == 0:
+            log.unlink()
+    for path in (folder, folder.parent):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _translated(error: Exception, config_name: str) -> ConfigError:
+    """Put an error of Hydra or OmegaConf into the form of our own."""
+    text = str(error).strip()
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return _unknown_option(error, text)
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    return _unknown_override(unknown[1], config_name) if unknown else ConfigError(text)
+
+
+def _unknown_option(error: MissingConfigException, text: str) -> ConfigError:
+    """Return the error for an option that a group does not have."""
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or ())
+    if not options:
+        return ConfigError(text)
+    near = get_close_matches(option, options, n=3, cutoff=0.5)
+    return ConfigError(
+        f"the group {group!r} has no option {option!r}",
+        f"one of {', '.join(options)}",
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "see --help, or add YAML files of your own with --config-dir FOLDER",
+    )
+
+
+def _unknown_override(key: str, config_name: str) -> ConfigError:
+    """Return the error for an overridden key that does not exist: its first wrong part."""
+    node, right = _composed(config_name), ""
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node:
+            break
+        node, right = OmegaConf.select(node, part), f"{right}{part}."
+    known = [str(name) for name in node] if isinstance(node, DictConfig) else []
+    return unknown_key(right + key.removeprefix(right).split(".")[0], known)
+
+
+def _composed(config_name: str) -> DictConfig:
+    """Compose a configuration without overrides."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose(config_name)

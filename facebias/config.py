@@ -1,0 +1,246 @@
+"""Configuration: where it lies, how it is checked, and the one place that instantiates targets."""
+
+import dataclasses
+import functools
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from facebias import schemas
+from facebias.errors import ConfigError
+from facebias.targets import check_target, keywords
+
+# Keywords of Hydra's instantiate, allowed beside any target.
+_INSTANTIATE = frozenset({"_target_", "_partial_", "_args_", "_convert_", "_recursive_"})
+
+
+def conf_folder() -> Path:
+    """Return the folder of the YAML files: in the installed package, or the checkout's own."""
+    package = Path(__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def register_resolvers() -> None:
+    """Give YAML files `${unique:}`: six letters that differ in every process."""
+    OmegaConf.register_new_resolver("unique", _unique, replace=True)
+
+
+@functools.cache
+def _unique() -> str:
+    return secrets.token_hex(3)
+
+
+def check(config: DictConfig, schema: type) -> DictConfig:
+    """Hold every key of a composed configuration against its schema.
+
+    Args:
+        config: as Hydra composed it, from files and command line.
+        schema: the dataclass of the whole, such as `facebias.schemas.Train`.
+
+    Returns:
+        The configuration resolved: no interpolation left, and read-only.
+
+    Raises:
+        ConfigError: for an unknown key (with the nearest right ones), a value of a wrong type or
+            out of range, a missing value, or a target that may not be named.
+    """
+    try:
+        node = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise _unresolved(error) from error
+    if not isinstance(node, dict):
+        raise ConfigError("the configuration is a list", "a mapping of keys to values")
+    _check_node(node, schema, "")
+    resolved = OmegaConf.create(node)
+    OmegaConf.set_readonly(resolved, True)
+    return resolved
+
+
+def _unresolved(error: OmegaConfBaseException) -> ConfigError:
+    """Say which value is missing behind an interpolation, or what is wrong with it."""
+    message = str(error).splitlines()[0]
+    missing = re.search(r"Missing mandatory value: (\S+)", message)
+    if missing:
+        return _not_set(missing[1], "a value")
+    return ConfigError(
+        f"{error.full_key or 'the configuration'}: {message}",
+        "a value, or an interpolation such as ${seed} that leads to one",
+        "correct this key",
+    )
+
+
+def _not_set(key: str, expected: str) -> ConfigError:
+    return ConfigError(f"{key} is not set", expected, f"add {key}=... to the command")
+
+
+def build(node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any class may be built
+    """Instantiate the `_target_` of a node, if a configuration may name it.
+
+    Args:
+        node: a checked node of the configuration; with `_partial_: true` the result is a
+            function that waits for the rest.
+        args: passed on to the target.
+        kwargs: passed on to the target, beside the node's own.
+
+    Raises:
+        ConfigError: if the target, or one nested in it, may not be named or refuses its values.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else dict(node)
+    _check_target_node(plain, "build")
+    try:
+        # Completed here, so that models and tables do not pass through OmegaConf.
+        factory = instantiate({**plain, "_partial_": True}, _convert_="all")
+        if plain.get("_partial_"):
+            return functools.partial(factory, *args, **kwargs)
+        return factory(*args, **kwargs)
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{plain['_target_']}: {error}", "values that it takes", "correct this node"
+        ) from error
+
+
+def _check_node(node: Mapping[str, Any], schema: type, key: str) -> None:
+    """Check one mapping against the dataclass of its place."""
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    _refuse_unknown(node, fields, key)
+    types = get_type_hints(schema)
+    present = {name: fields[name] for name in fields if name in node}
+    nested = {
+        name
+        for name, field in present.items()
+        if {"target", "targets"} & set(field.metadata) or dataclasses.is_dataclass(types[name])
+    }
+    # Plain values first: nodes often repeat them, and the error should name the original.
+    _check_leaves({name: node[name] for name in present if name not in nested}, schema, key)
+    for name in (name for name in present if name in nested):
+        path = f"{key}.{name}" if key else name
+        if "target" in present[name].metadata:
+            _check_target_node(node[name], path)
+        elif "targets" in present[name].metadata:
+            _check_target_nodes(node[name], path)
+        else:
+            _check_node(node[name], types[name], path)
+
+
+def _check_leaves(leaves: dict[str, Any], schema: type, key: str) -> None:
+    """Check types by OmegaConf's structured configurations, then ranges and missing values."""
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    for name, found in leaves.items():
+        path = f"{key}.{name}" if key else name
+        if found == "???":
+            raise _not_set(path, _describe(schema, name))
+        try:
+            OmegaConf.merge(OmegaConf.structured(schema), {name: found})
+        except OmegaConfBaseException as error:
+            raise ConfigError(
+                f"{path} is {found!r}", _describe(schema, name), f"correct {path}"
+            ) from error
+        _check_range(found, fields[name].metadata, path)
+
+
+def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # noqa: ANN401
+    """Check a value, or each value of a list or mapping."""
+    many = found.values() if isinstance(found, dict) else found
+    for one in many if isinstance(many, Iterable) and not isinstance(many, str) else [found]:
+        choices, low, high = limits.get("choices"), limits.get("low"), limits.get("high")
+        if choices and one not in choices:
+            near = get_close_matches(str(one), [str(choice) for choice in choices], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"correct {path}"
+            raise ConfigError(f"{path} is {one!r}", "one of " + ", ".join(map(str, choices)), hint)
+        if isinstance(one, (int, float)) and (
+            (low is not None and one < low) or (high is not None and one > high)
+        ):
+            span = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise ConfigError(f"{path} is {one!r}", f"a number {span}", f"correct {path}")
+
+
+def _describe(schema: type, name: str) -> str:
+    """Say what type a field has, in words that YAML writers know."""
+    hint = get_type_hints(schema)[name]
+    return f"a value of type {getattr(hint, '__name__', None) or hint}".replace("NoneType", "null")
+
+
+def _check_target_nodes(nodes: Any, key: str) -> None:  # noqa: ANN401
+    """Check a mapping of name to target node; null stands for one that is switched off."""
+    if not isinstance(nodes, dict):
+        raise ConfigError(f"{key} is {nodes!r}", "a mapping of names to nodes", f"correct {key}")
+    for name, node in nodes.items():
+        if node is not None:
+            _check_target_node(node, f"{key}.{name}")
+
+
+def _check_target_node(node: Any, key: str) -> None:  # noqa: ANN401
+    """Check a node with a `_target_`, and those nested in its values."""
+    if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+        raise ConfigError(f"{key} is {node!r}", "a node with a _target_", f"choose one for {key}")
+    target = node["_target_"]
+    check_target(target, frozenset(schemas.TARGETS), key)
+    values = {name: found for name, found in node.items() if name not in _INSTANTIATE}
+    if target in schemas.TARGETS:
+        _check_node(values, schemas.TARGETS[target], key)
+        return
+    known = keywords(target)
+    if known is not None:
+        _refuse_unknown(values, known, key)
+    _check_nested(node, key)
+
+
+def _check_nested(found: Any, key: str) -> None:  # noqa: ANN401
+    """Check every target below a value whose shape another library defines."""
+    children = (
+        found.items()
+        if isinstance(found, dict)
+        else enumerate(found)
+        if isinstance(found, list)
+        else ()
+    )
+    for name, child in children:
+        path = f"{key}.{name}"
+        if child == "???":
+            raise _not_set(path, "a value")
+        if isinstance(child, dict) and "_target_" in child:
+            _check_target_node(child, path)
+        else:
+            _check_nested(child, path)
+
+
+def _refuse_unknown(node: Any, known: Iterable[str], key: str) -> None:  # noqa: ANN401
+    """Refuse keys that are not known, and name the nearest that are."""
+    if not isinstance(node, dict):
+        raise ConfigError(f"{key} is {node!r}", "a mapping of keys to values", f"correct {key}")
+    for name in node:
+        if name not in set(known):
+            place = f"{key}.{name}" if key else str(name)
+            raise unknown_key(place, list(known))
+
+
+def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a key that does not exist.
+
+    Args:
+        key: dotted, as it was given.
+        known: the names that its place knows.
+    """
+    place, _, name = key.rpartition(".")
+    names = sorted(map(str, known))
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    prefix = f"{place}." if place else ""
+    return ConfigError(
+        f"there is no key {key!r}",
+        f"one of {', '.join(names)}" + (f" below {place}" if place else ""),
+        "did you mean " + " or ".join(prefix + match for match in near) + "?"
+        if near
+        else "see --help, or --cfg job for the whole configuration",
+    )

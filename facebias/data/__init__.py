@@ -1,0 +1,1 @@
+"""Face tables: reading, checking, splitting, composing, storing and loading faces."""

@@ -1,0 +1,50 @@
+"""Augmentation of train faces: a function of (seed, epoch, row), so that a run can be repeated."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Augmentation:
+    """Albumentations transforms, drawn anew for each face and epoch.
+
+    The draw depends on the seed, the epoch and the row alone, so neither the number of loading
+    processes nor an interruption changes it.
+
+    Args:
+        transforms: albumentations transforms by name, applied in this order.
+        seed: the run's seed.
+    """
+
+    def __init__(self, transforms: Mapping[str, Any], seed: int) -> None:
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network otherwise
+        import albumentations
+
+        self.names = tuple(transforms)
+        self._pipeline = albumentations.Compose(list(transforms.values()))
+        self._seed = seed
+
+    def __call__(
+        self,
+        faces: npt.NDArray[np.uint8],
+        epochs: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.uint8]:
+        """Return the faces augmented.
+
+        Args:
+            faces: uint8 (B, H, W, C).
+            epochs: epoch of each face (B,).
+            rows: row of each face in the table (B,).
+        """
+        if not self.names:
+            return faces
+        augmented = np.empty_like(faces)
+        for position, (face, epoch, row) in enumerate(zip(faces, epochs, rows, strict=True)):
+            state = np.random.SeedSequence((self._seed, int(epoch), int(row))).generate_state(1)
+            self._pipeline.set_random_seed(int(state[0]))
+            augmented[position] = self._pipeline(image=np.ascontiguousarray(face))["image"]
+        return augmented

@@ -1,0 +1,77 @@
+"""Which faces are shown: the same ones for every model of a comparison, not the prettiest."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facebias.data.predictions import PROBABILITY
+from facebias.data.split import seeded_order
+
+_MOST_GROUPS = 16  # beyond, a sheet of all combinations is no picture any more
+
+
+def choose_faces(
+    predictions: pd.DataFrame,
+    attributes: Mapping[str, tuple[str, ...]],
+    per_group: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Choose correct and wrong faces of each group by a seeded order.
+
+    Args:
+        predictions: of one split.
+        attributes: groups of each attribute; their combinations are shown, or each attribute's
+            own groups where there are more than 16 combinations.
+        per_group: correct faces, and as many wrong ones; fewer where a group has fewer.
+        seed: of the order.
+
+    Returns:
+        The chosen rows with the columns `position` (row of the predictions), `group`, `correct`
+        (true where there is no label to be wrong about) and `title`.
+    """
+    order = np.argsort(seeded_order(predictions["id"], seed), kind="stable")
+    shuffled = predictions.assign(position=np.arange(len(predictions))).iloc[order]
+    correct = shuffled["label"].isna() | (shuffled["label"] == shuffled["predicted"])
+    titles = [_title(row) for row in shuffled.to_dict(orient="records")]
+    shuffled = shuffled.assign(correct=correct, title=titles)
+    parts = [
+        shuffled[mask & (shuffled["correct"] == right)].head(per_group).assign(group=group)
+        for group, mask in _groups(shuffled, attributes)
+        for right in (True, False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _groups(
+    rows: pd.DataFrame, attributes: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, pd.Series]]:
+    """Return the name and the rows of each group that is shown."""
+    everyone = pd.Series(True, index=rows.index)
+    if not attributes:
+        return [("all", everyone)]
+    combined = list(product(*attributes.values()))
+    if len(combined) > _MOST_GROUPS:
+        return [
+            (f"{attribute}: {group}", rows[attribute] == group)
+            for attribute, groups in attributes.items()
+            for group in groups
+        ]
+    found = []
+    for groups in combined:
+        mask = everyone
+        for attribute, group in zip(attributes, groups, strict=True):
+            mask = mask & (rows[attribute] == group)
+        found.append((", ".join(groups), mask))
+    return found
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    """Say what the face is, what it was taken for, and with which probability."""
+    predicted = str(row["predicted"])
+    taken_for = f"{predicted} {float(row[PROBABILITY + predicted]):.2f}"
+    label = row["label"]
+    right = not isinstance(label, str) or label == predicted
+    return taken_for if right else f"{label} → {taken_for}"

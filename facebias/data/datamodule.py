@@ -1,0 +1,180 @@
+"""The LightningDataModule: prepared faces as batches of uint8, only train faces augmented."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from facebias.data.augment import Augmentation
+from facebias.data.prepare import PreparedFaces
+
+
+class FaceBatch(NamedTuple):
+    """Faces on their way to the model.
+
+    Attributes:
+        images: uint8 (B, C, H, W), 0..255, channels last in memory.
+        labels: int64 (B,), the number of the class; -1 where there is no label.
+        rows: int64 (B,), position of each face in its split.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    rows: torch.Tensor
+
+
+class FaceDataset(Dataset[FaceBatch]):
+    """The faces of one split, read a whole batch at a time.
+
+    Args:
+        faces: prepared faces.
+        split: train, validation or test.
+        augmentation: applied to each face; None for every split but train.
+    """
+
+    def __init__(
+        self, faces: PreparedFaces, split: str, augmentation: Augmentation | None = None
+    ) -> None:
+        rows = faces.rows(split)
+        classes = {name: number for number, name in enumerate(faces.table.classes)}
+        self._stored = rows["row"].to_numpy(np.int64)
+        self.labels = rows["label"].map(classes).fillna(-1).to_numpy(np.int64)
+        self._store = faces.store
+        self._augmentation = augmentation
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self._stored)
+
+    def __getitem__(self, key: tuple[int, int]) -> FaceBatch:
+        """Return one face, given (epoch, row)."""
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> FaceBatch:
+        """Return a batch, given (epoch, row) of each face."""
+        epochs, rows = np.array(keys, dtype=np.int64).T
+        faces = self._store.read(self._stored[rows])
+        if self._augmentation is not None:
+            faces = self._augmentation(faces, epochs, rows)
+        images = torch.from_numpy(faces).permute(0, 3, 1, 2)
+        return FaceBatch(images, torch.from_numpy(self.labels[rows]), torch.from_numpy(rows))
+
+
+class TrainOrder(Sampler[tuple[int, int]]):
+    """Every row once an epoch, in an order that is a function of seed and epoch alone.
+
+    Args:
+        count: number of rows.
+        seed: the run's seed.
+        epoch: returns the epoch that begins.
+    """
+
+    def __init__(self, count: int, seed: int, epoch: Callable[[], int]) -> None:
+        self._count, self._seed, self._epoch = count, seed, epoch
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield (epoch, row)."""
+        epoch = self._epoch()
+        order = np.random.default_rng((self._seed, epoch)).permutation(self._count)
+        return ((epoch, int(row)) for row in order)
+
+
+class TableOrder(Sampler[tuple[int, int]]):
+    """Every row once, in the order of the table; the epoch plays no part."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield (0, row)."""
+        return ((0, row) for row in range(self._count))
+
+
+class FaceDataModule(pl.LightningDataModule):
+    """Loaders for prepared faces.
+
+    `predict_dataloader` gives one loader for each split in `evaluated`, never augmented.
+
+    Args:
+        faces: prepared faces.
+        augmentation: of the train faces.
+        batch_size: faces a step.
+        workers: processes that load; 0 loads in the main process.
+        seed: the run's seed, for the order of the train faces.
+        evaluated: the splits that are predicted in the end.
+    """
+
+    def __init__(
+        self,
+        faces: PreparedFaces,
+        augmentation: Augmentation | None,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        evaluated: tuple[str, ...],
+    ) -> None:
+        super().__init__()
+        self.faces, self.evaluated = faces, evaluated
+        self.batch_size, self._workers, self._seed = batch_size, workers, seed
+        self._augmentation = augmentation
+
+    def train_dataloader(self) -> DataLoader[FaceBatch]:
+        """Return the augmented train faces, in another order every epoch."""
+        dataset = FaceDataset(self.faces, "train", self._augmentation)
+        order = TrainOrder(len(dataset), self._seed, self._epoch)
+        # A last batch of one face has no variance to normalise by.
+        return self._loader(dataset, order, drop_last=len(dataset) % self.batch_size == 1)
+
+    def val_dataloader(self) -> DataLoader[FaceBatch]:
+        """Return the validation faces."""
+        return self._evaluation_loader("validation")
+
+    def predict_dataloader(self) -> list[DataLoader[FaceBatch]]:
+        """Return a loader for each evaluated split."""
+        return [self._evaluation_loader(split) for split in self.evaluated]
+
+    def groups(self, split: str, attribute: str) -> npt.NDArray[np.int64]:
+        """Return the number of each face's group (rows of the split,); -1 for unknown."""
+        numbers = {name: n for n, name in enumerate(self.faces.table.attributes[attribute])}
+        column = self.faces.rows(split)[attribute].map(numbers)
+        return column.fillna(-1).to_numpy(np.int64, copy=True)
+
+    def _epoch(self) -> int:
+        # `trainer.current_epoch` still names the epoch before when the loader begins.
+        trainer = self.trainer
+        return 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed
+
+    def _evaluation_loader(self, split: str) -> DataLoader[FaceBatch]:
+        dataset = FaceDataset(self.faces, split)
+        return self._loader(dataset, TableOrder(len(dataset)))
+
+    def _loader(
+        self, dataset: FaceDataset, order: Sampler[tuple[int, int]], drop_last: bool = False
+    ) -> DataLoader[FaceBatch]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=order,
+            drop_last=drop_last,
+            num_workers=self._workers,
+            persistent_workers=self._workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=_as_it_is,  # __getitems__ has made the batch already
+        )
+
+
+def _as_it_is(batch: FaceBatch) -> FaceBatch:
+    return batch

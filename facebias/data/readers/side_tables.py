@@ -1,0 +1,158 @@
+"""Side tables: CSV files beside the images that say more about them.
+
+VGG Image Annotator writes its attributes as JSON text in one column, tools that pass through
+Python leave `{'gender': 'female'}`, and others add plain columns; all three are read.
+"""
+
+import ast
+import codecs
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facebias.data.table import UNKNOWN
+from facebias.errors import DataError
+
+# Columns that may name the image, the first that is there is taken.
+KEYS = ("filename", "file", "source", "path", "image", "image_id", "id", "face_id")
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class SideRow:
+    """One line of a side table: the image that it names, and its groups."""
+
+    file: Path
+    line: int
+    key: str
+    groups: dict[str, str]
+
+
+def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV file in UTF-8 or UTF-16.
+
+    Returns:
+        The line number and the columns of each record, values stripped.
+
+    Raises:
+        DataError: if it is no text, or has no header.
+    """
+    raw = file.read_bytes()
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file} is not {encoding} text (byte {error.start})",
+            "a CSV file in UTF-8, or in UTF-16 with a byte order mark",
+            "save it as UTF-8",
+        ) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not reader.fieldnames:
+        raise DataError(f"{file} is empty", "a header line with the names of the columns")
+    records = []
+    try:
+        for record in reader:
+            records.append(
+                (
+                    reader.line_num,
+                    {
+                        name: (value or "").strip()
+                        for name, value in record.items()
+                        if name is not None and not isinstance(value, list)
+                    },
+                )
+            )
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: {error}", "a CSV file") from error
+    return records
+
+
+def read_side_table(
+    file: Path, attributes: Mapping[str, Sequence[str]], columns: Mapping[str, str]
+) -> list[SideRow]:
+    """Read the groups that a CSV file gives for images.
+
+    Args:
+        file: the CSV file.
+        attributes: the declared groups of each attribute to look for.
+        columns: name of the column of an attribute, or of "source", where it differs.
+
+    Raises:
+        DataError: for a file without a column that names the image, an attribute that says two
+            things in one line, or a group that is not declared; with the file and the line.
+    """
+    records = read_csv_records(file)
+    if not records:
+        return []
+    names = (columns["source"],) if "source" in columns else KEYS
+    key = next((name for name in names if name in records[0][1]), None)
+    if key is None:
+        raise DataError(
+            f"{file} has the columns {', '.join(records[0][1])}",
+            f"one of {', '.join(names)} that names the image",
+            "add the column, or name yours with columns.source in the reader's configuration",
+        )
+    return [
+        SideRow(file, line, record[key], _groups(file, line, record, attributes, columns))
+        for line, record in records
+        if record[key]
+    ]
+
+
+def _groups(
+    file: Path,
+    line: int,
+    record: Mapping[str, str],
+    attributes: Mapping[str, Sequence[str]],
+    columns: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the group of each attribute, "unknown" where the record does not say."""
+    nested = _nested(file, line, record)
+    groups = {}
+    for attribute, declared in attributes.items():
+        column = columns.get(attribute, attribute)
+        said = {str(value) for value in (record.get(column), nested.get(column)) if value}
+        if len(said) > 1:
+            raise DataError(
+                f"{file}, line {line}: {attribute} is {' and '.join(sorted(said))}",
+                "one value",
+                "correct the line, or empty one of the two",
+            )
+        group = said.pop() if said else UNKNOWN
+        if declared and group not in (*declared, UNKNOWN):
+            raise DataError(
+                f"{file}, line {line}: {attribute} is {group!r}",
+                f"one of {', '.join(declared)}, or nothing",
+                f"correct the line, or declare the group in data.reader.attributes.{attribute}",
+            )
+        groups[attribute] = group
+    return groups
+
+
+def _nested(file: Path, line: int, record: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the columns with JSON or Python text say, such as `file_attributes`."""
+    found: dict[str, Any] = {}
+    for name, text in record.items():
+        if not text.startswith("{"):
+            continue
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            try:
+                value = ast.literal_eval(text)  # literals only: nothing is run
+            except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+                raise DataError(
+                    f"{file}, line {line}: {name} is {text[:60]!r}", "JSON text or a Python dict"
+                ) from error
+        if isinstance(value, dict):
+            found.update(value)
+    return found

@@ -1,0 +1,89 @@
+"""Splits: drawn by `data.seed`, the same whatever the order of the rows."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facebias.data.table import FaceTable
+from facebias.errors import DataError
+
+
+def seeded_order(names: pd.Series, seed: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each name that depends on the name and the seed only.
+
+    Sorting by it is a random order that no other row can change: rows may come and go, or stand
+    in another order, and the rest keep their places.
+
+    Args:
+        names: text.
+        seed: 0 or more.
+    """
+    key = f"{seed % 10**16:016d}"  # the 16 characters that the hash takes
+    return np.asarray(pd.util.hash_array(names.to_numpy(object), hash_key=key, categorize=False))
+
+
+def draw_splits(
+    table: FaceTable, *, folds: int, fold: int, stratify: tuple[str, ...], seed: int
+) -> FaceTable:
+    """Draw the splits that the data set does not bring along.
+
+    The faces are dealt into `folds` equal parts, stratified by label and groups, identities kept
+    whole. Official splits are respected: where there is a test split, validation is part `fold`
+    of the train split, and nothing is drawn where there is a validation split too. Without
+    official splits test is part `fold` and validation the next one.
+
+    Args:
+        table: faces; those left out stay as they are.
+        folds: number of parts, 2 or more (3 or more without an official test split).
+        fold: which part, 0 to `folds - 1`.
+        stratify: attributes that are stratified by, beside the label.
+        seed: the data seed.
+
+    Raises:
+        DataError: for a fold that does not exist, or an attribute that the table lacks.
+    """
+    _refuse_wrong(table, folds, fold, stratify)
+    rows = table.rows.copy()
+    present = set(rows["split"].dropna())
+    if "validation" in present and "test" in present:
+        return table
+    used = rows[(rows["left_out"] == "") & rows["label"].notna()]
+    pool = used[used["split"].isna() | (used["split"] == "train")]
+    parts = _deal(pool, ["label", *stratify], folds, seed)
+    drawn = np.full(len(pool), "train", object)
+    if "test" in present:
+        drawn[parts == fold] = "validation"
+    elif "validation" in present:
+        drawn[parts == fold] = "test"
+    else:
+        drawn[parts == fold] = "test"
+        drawn[parts == (fold + 1) % folds] = "validation"
+    rows.loc[pool.index, "split"] = drawn
+    return table.with_rows(rows)
+
+
+def _deal(pool: pd.DataFrame, strata: list[str], folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """Deal rows into parts: whole identities, one stratum after the other, round and round."""
+    ordered = pool.sort_values("id")
+    people = ordered.drop_duplicates("identity")
+    hashes = seeded_order(people["identity"], seed)
+    deck = people.assign(hash=hashes).sort_values([*strata, "hash"], na_position="last")
+    part = pd.Series(np.arange(len(deck)) % folds, index=deck["identity"])
+    return np.asarray(pool["identity"].map(part), dtype=np.int64)
+
+
+def _refuse_wrong(table: FaceTable, folds: int, fold: int, stratify: tuple[str, ...]) -> None:
+    official_test = "test" in set(table.rows["split"].dropna())
+    if fold >= folds or (folds < 3 and not official_test):
+        raise DataError(
+            f"data.fold={fold} of data.folds={folds}",
+            "a fold from 0 to folds - 1, and 3 folds or more where test is drawn too",
+            "change data.fold or data.folds",
+        )
+    missing = [name for name in stratify if name not in table.attributes]
+    if missing:
+        raise DataError(
+            f"data.stratify names {', '.join(missing)}",
+            f"attributes of the data set: {', '.join(table.attributes) or 'it has none'}",
+            "change data.stratify",
+        )

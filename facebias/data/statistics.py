@@ -1,0 +1,51 @@
+"""Mean and standard deviation of the train split's pixels, for normalisation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_CHUNK = 1024  # faces read at a time, to keep memory flat
+
+
+@dataclass(frozen=True)
+class PixelStatistics:
+    """Mean and standard deviation on the scale 0..1.
+
+    Both have the shape (C, 1, 1) over all pixels of a channel, or (C, H, W) for each pixel.
+    """
+
+    mean: npt.NDArray[np.float32]
+    deviation: npt.NDArray[np.float32]
+
+
+def pixel_statistics(
+    read: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]],
+    rows: npt.NDArray[np.int64],
+    kind: str,
+) -> PixelStatistics:
+    """Measure the faces of some rows, a chunk at a time.
+
+    Args:
+        read: returns the faces of row numbers, uint8 (B, H, W, C).
+        rows: row numbers, at least one.
+        kind: "channel" or "pixel".
+    """
+    axes = 0 if kind == "pixel" else (0, 1, 2)
+    total = squares = np.float64(0)
+    count = 0
+    for start in range(0, len(rows), _CHUNK):
+        faces = read(rows[start : start + _CHUNK]).astype(np.float64) / 255
+        total = total + faces.sum(axes)
+        squares = squares + np.square(faces).sum(axes)
+        count += faces.size // np.size(total)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+    return PixelStatistics(_channels_first(mean), _channels_first(deviation))
+
+
+def _channels_first(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Turn (C,) into (C, 1, 1), and (H, W, C) into (C, H, W)."""
+    spread = np.atleast_1d(values).reshape(1, 1, -1) if values.ndim < 3 else values
+    return np.moveaxis(spread, -1, 0).astype(np.float32)

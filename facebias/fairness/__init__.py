@@ -1,0 +1,1 @@
+"""Per-group measurement of predictions: counts, metrics, intervals, tables."""

@@ -1,0 +1,161 @@
+"""The LightningModule: uint8 faces in, losses, metrics and probabilities out."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+from facebias.data.datamodule import FaceBatch
+from facebias.errors import ConfigError
+from facebias.models.normalise import Normalise
+
+
+class FaceClassifier(pl.LightningModule):
+    """Cross-entropy training of any network that maps (N, C, H, W) to logits (N, classes).
+
+    A mitigation overrides one step: `configure_losses` or `configure_metrics`.
+
+    Args:
+        label_smoothing: share of the target that is spread over all classes, 0..1.
+        class_weights: "none", or "balanced": each class weighs the same in the loss.
+        channels_last: keep images and weights channels last in memory, which is faster.
+        network: takes normalised float images (N, C, H, W).
+        normalise: from uint8 to what the network takes.
+        class_counts: train faces of each class (classes,).
+        optimizer: makes an optimizer of parameters; None for a model that only predicts.
+        scheduler: makes a schedule of an optimizer and `total_steps`.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_weights: str = "none",
+        channels_last: bool = True,
+        *,
+        network: nn.Module,
+        normalise: Normalise,
+        class_counts: torch.Tensor,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+    ) -> None:
+        super().__init__()
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self._format)  # type: ignore[call-overload] # torch types no memory_format alone
+        self.normalise = normalise
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._weights = _class_weights(class_weights, class_counts)
+        self._label_smoothing = label_smoothing
+        self.configure_losses()
+        self.configure_metrics(len(class_counts))
+
+    def configure_losses(self) -> None:
+        """Set `self.loss`: logits (N, classes) and labels (N,) to a mean."""
+        self.loss = nn.CrossEntropyLoss(
+            weight=self._weights, label_smoothing=self._label_smoothing
+        )
+
+    def configure_metrics(self, classes: int) -> None:
+        """Set the metrics of train and validation; those of groups are a callback's."""
+        metrics = _metrics(classes)
+        self.metrics = nn.ModuleDict(
+            {split: metrics.clone(prefix=f"{split}/") for split in ("train_epoch", "validation")}
+        )
+        self.losses = nn.ModuleDict({name: MeanMetric() for name in self.metrics})
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, classes) of uint8 images (N, C, H, W)."""
+        normalised = self.normalise(images).contiguous(memory_format=self._format)
+        logits: torch.Tensor = self.network(normalised)
+        return logits
+
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
+        """Return the loss of a batch."""
+        loss, _ = self._score("train_epoch", batch)
+        return loss
+
+    def validation_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
+        """Return the predicted classes (N,)."""
+        _, logits = self._score("validation", batch)
+        return logits.argmax(1)
+
+    def predict_step(
+        self, batch: FaceBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> torch.Tensor:
+        """Return probabilities (N, classes), float32."""
+        return self(batch.images).float().softmax(1)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's train metrics: of augmented faces, while the weights still changed."""
+        self._log("train_epoch", "train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log("validation", "validation")
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union of nine forms
+        """Return the optimizer, and the schedule that advances every step."""
+        if self._optimizer is None:
+            raise ConfigError("this model was built to predict", "an optimizer to train it with")
+        optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        if self._scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._scheduler(optimizer, total_steps=steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _score(self, split: str, batch: FaceBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return loss and logits of a batch, and add it to the metrics."""
+        logits = self(batch.images)
+        loss: torch.Tensor = self.loss(logits, batch.labels)
+        self.losses[split].update(loss.detach(), len(batch.labels))
+        self.metrics[split].update(logits.detach().float(), batch.labels)
+        return loss, logits
+
+    def _log(self, split: str, name: str) -> None:
+        computed = {"loss": self.losses[split].compute()}
+        for key, value in self.metrics[split].compute().items():
+            computed[key.removeprefix(f"{split}/")] = value
+        self.log_dict({f"{name}/{key}": value for key, value in computed.items()})
+        self.log(f"{name} accuracy", computed["accuracy"], prog_bar=True, logger=False)
+        self.losses[split].reset()
+        self.metrics[split].reset()
+
+
+def _metrics(classes: int) -> MetricCollection:
+    """Return accuracy, macro and micro precision, recall and F1, and one-vs-rest AUROC."""
+    options: dict[str, Any] = {"num_classes": classes, "validate_args": False}
+    averaged = {
+        "precision": MulticlassPrecision,
+        "recall": MulticlassRecall,
+        "f1": MulticlassF1Score,
+    }
+    metrics: dict[str, Any] = {
+        f"{average}_{name}": metric(average=average, **options)
+        for name, metric in averaged.items()
+        for average in ("macro", "micro")
+    }
+    metrics["accuracy"] = MulticlassAccuracy(average="micro", **options)
+    metrics["auroc"] = MulticlassAUROC(average="macro", **options)
+    return MetricCollection(metrics)
+
+
+def _class_weights(kind: str, counts: torch.Tensor) -> torch.Tensor | None:
+    """Return a weight for each class, on average 1 over the faces; None for equal faces."""
+    if kind == "none":
+        return None
+    return (counts.sum() / (len(counts) * counts)).float()

@@ -1,0 +1,105 @@
+"""Pictures of a run, each drawn from tables only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from facebias.files import whole_file
+
+# Okabe and Ito's colours, which the colour-blind tell apart; shapes tell them apart too.
+_BLUE, _ORANGE, _GRAY = "#0072b2", "#d55e00", "#888888"
+_DOTS_PER_INCH = 150
+
+
+def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
+    """Draw loss, accuracy and macro F1 of train and validation by epoch.
+
+    Args:
+        metrics: what the CSV logger wrote, a row a log call: `epoch`, `train/loss`,
+            `validation/loss`, ...
+        path: PNG to write.
+    """
+    names = ("loss", "accuracy", "macro_f1")
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
+        for split, colour, line in (("train", _BLUE, "-"), ("validation", _ORANGE, "--")):
+            column = f"{split}/{name}"
+            if column in metrics:
+                by_epoch = metrics.groupby("epoch")[column].last().dropna()
+                axes.plot(by_epoch.index + 1, by_epoch, line, color=colour, label=split)
+        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        if name != "loss":
+            axes.set_ylim(0, 1)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    _save(figure, path)
+
+
+def group_forest(table: pd.DataFrame, path: Path) -> None:
+    """Draw the accuracy of every group with its interval, and chance and majority beside it.
+
+    Args:
+        table: of a `GroupReport`; groups without faces are named without a point.
+        path: PNG to write.
+    """
+    rows = table.reset_index(drop=True)
+    figure = Figure(figsize=(9, 0.36 * len(rows) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    for place, row in rows.iterrows():
+        _forest_row(axes, int(str(place)), row)
+    axes.plot([], [], "o", color=_BLUE, label="accuracy, 95 % interval")
+    axes.plot([], [], "o", color="white", markeredgecolor=_GRAY, label="group too small")
+    axes.plot([], [], "|", color=_ORANGE, label="majority class")
+    axes.plot([], [], ":", color=_GRAY, label="chance")
+    labels = [f"{row.attribute}: {row.group}  (n = {row.n})" for row in rows.itertuples()]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set(xlim=(0, 1), xlabel="accuracy", ylim=(len(rows) - 0.5, -0.5))
+    axes.axvline(float(rows["chance"].iloc[0]), linestyle=":", color=_GRAY)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=4, fontsize="small")
+    _save(figure, path)
+
+
+def _forest_row(axes: Axes, place: int, row: pd.Series) -> None:
+    if not np.isfinite(row["accuracy"]):
+        return
+    colour = _BLUE if row["status"] == "ok" else _GRAY
+    axes.plot([row["accuracy_low"], row["accuracy_high"]], [place, place], color=colour)
+    face = colour if row["status"] == "ok" else "white"
+    axes.plot(row["accuracy"], place, "o", color=colour, markerfacecolor=face)
+    axes.plot(row["majority"], place, "|", color=_ORANGE, markersize=11)
+
+
+def confusion_matrix(predictions: pd.DataFrame, classes: Sequence[str], path: Path) -> None:
+    """Draw how often each class was taken for each other, as counts and shares of its faces.
+
+    Args:
+        predictions: of one split; faces without a label are not counted.
+        classes: in the order of the rows and columns.
+        path: PNG to write.
+    """
+    table = pd.crosstab(predictions["label"], predictions["predicted"])
+    counts = table.reindex(index=list(classes), columns=list(classes), fill_value=0).to_numpy()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 0.8 * len(classes) + 2
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        text = f"{count}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
+    axes.set_xticks(range(len(classes)), list(classes), rotation=30, ha="right")
+    axes.set_yticks(range(len(classes)), list(classes))
+    axes.set(xlabel="predicted", ylabel="label")
+    figure.colorbar(picture, label="share of the label's faces", shrink=0.8)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=_DOTS_PER_INCH)

@@ -1,0 +1,64 @@
+"""What a run folder says, read back from its files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from facebias.data.table import SPLITS
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The tables of a run.
+
+    Attributes:
+        folder: of the run.
+        config: resolved configuration.
+        environment: versions, commit, seeds, device.
+        predictions: one row a face.
+        fairness: for each split the report of every group; empty without labels.
+        metrics: what was logged while training; empty for a run that only predicts.
+        left_out: why faces are not used, and how many.
+    """
+
+    folder: Path
+    config: DictConfig
+    environment: dict[str, Any]
+    predictions: pd.DataFrame
+    fairness: dict[str, Any]
+    metrics: pd.DataFrame
+    left_out: pd.DataFrame
+
+    @property
+    def headline_split(self) -> str:
+        """The split that counts: test, or validation where test was not scored."""
+        present = set(self.predictions["split"])
+        return next(split for split in reversed(SPLITS) if split in present)
+
+
+def read_results(folder: Path) -> RunResults:
+    """Read the tables of a run folder."""
+    config = OmegaConf.load(folder / "config.yaml")
+    fairness, metrics = folder / "fairness.json", folder / "metrics.csv"
+    rows = pd.read_parquet(folder / "split.parquet")
+    left_out = rows[rows["left_out"] != ""]
+    # The particulars of a face (of which file it is a copy) follow the reason.
+    reasons = left_out["left_out"].str.replace(
+        r"(copy of|picture as|named in|bad image:) .*", r"\1 …", regex=True
+    )
+    assert isinstance(config, DictConfig)  # noqa: S101 - written by open_run
+    return RunResults(
+        folder,
+        config,
+        json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        pd.read_parquet(folder / "predictions.parquet"),
+        json.loads(fairness.read_text(encoding="utf-8")) if fairness.is_file() else {},
+        pd.read_csv(metrics) if metrics.is_file() else pd.DataFrame(),
+        reasons.groupby([left_out["split"].fillna("none"), reasons]).size().reset_index(name="n")
+        if len(left_out)
+        else pd.DataFrame(columns=["split", "left_out", "n"]),
+    )

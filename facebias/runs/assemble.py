@@ -1,0 +1,160 @@
+"""From a checked configuration to faces, model and trainer."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+from torch import nn
+
+from facebias.config import build
+from facebias.data.augment import Augmentation
+from facebias.data.datamodule import FaceDataModule
+from facebias.data.images import FaceFormat
+from facebias.data.prepare import PreparedFaces, prepare_faces
+from facebias.data.statistics import PixelStatistics
+from facebias.errors import ConfigError
+from facebias.models.classifier import FaceClassifier
+from facebias.models.normalise import Normalise
+
+
+def assemble_faces(config: DictConfig) -> PreparedFaces:
+    """Read, check, split, compose and store the faces of a configuration.
+
+    Args:
+        config: a checked `facebias.schemas.Train`.
+    """
+    data = config.data
+    return prepare_faces(
+        build(data.reader),
+        build(config.bias),
+        face_format=face_format(config),
+        cache=Path(config.paths.cache).expanduser() if data.store == "disk" else None,
+        seed=data.seed,
+        folds=data.folds,
+        fold=data.fold,
+        stratify=tuple(data.stratify),
+        copies=data.copies,
+        statistics="pixel" if data.normalise == "pixel" else "channel",
+        max_bad=data.max_bad,
+    )
+
+
+def face_format(config: DictConfig) -> FaceFormat:
+    """Return height, width and channels of the stored faces."""
+    return FaceFormat(config.data.height, config.data.width, config.data.channels)
+
+
+def assemble_datamodule(config: DictConfig, faces: PreparedFaces) -> FaceDataModule:
+    """Return the loaders of prepared faces; the test split only if the configuration asks."""
+    transforms = {
+        name: build(node) for name, node in config.augment.transforms.items() if node is not None
+    }
+    evaluated = tuple(split for split in faces.splits if split != "test" or config.test)
+    return FaceDataModule(
+        faces,
+        Augmentation(transforms, config.seed) if transforms else None,
+        batch_size=config.data.batch_size,
+        workers=config.data.workers,
+        seed=config.seed,
+        evaluated=evaluated,
+    )
+
+
+def assemble_classifier(
+    config: DictConfig,
+    class_counts: torch.Tensor,
+    statistics: PixelStatistics | None = None,
+    training: bool = True,
+) -> FaceClassifier:
+    """Build the network and the LightningModule around it.
+
+    Args:
+        config: a checked `facebias.schemas.Train`.
+        class_counts: train faces of each class (classes,).
+        statistics: for the normalisation; None where a checkpoint brings them along.
+        training: with optimizer and schedule.
+    """
+    data = config.data
+    model = dict(config.model)
+    if not training and "weights" in model:  # the checkpoint holds the weights
+        model |= {"weights": None, "pretrained": False}
+    network: nn.Module = build(
+        model,
+        classes=len(class_counts),
+        channels=data.channels,
+        height=data.height,
+        width=data.width,
+    )
+    classifier = build(
+        config.classifier,
+        network=network,
+        normalise=_normalise(config, statistics),
+        class_counts=class_counts,
+        optimizer=build(config.optimizer) if training else None,
+        scheduler=build(config.scheduler) if training else None,
+    )
+    if not isinstance(classifier, FaceClassifier):
+        raise ConfigError("classifier is no FaceClassifier", "a FaceClassifier")
+    return classifier
+
+
+def _normalise(config: DictConfig, statistics: PixelStatistics | None) -> Normalise:
+    data = config.data
+    if statistics is None:
+        size = (data.height, data.width) if data.normalise == "pixel" else (1, 1)
+        nothing = np.zeros((data.channels, *size), dtype=np.float32)
+        statistics = PixelStatistics(nothing, nothing)
+    return Normalise(statistics.mean, statistics.deviation, by_image=data.normalise == "image")
+
+
+def assemble_trainer(config: DictConfig) -> pl.Trainer:
+    """Build callbacks, loggers and the trainer.
+
+    Raises:
+        ConfigError: for more than one process, which this version does not run.
+    """
+    if config.trainer.get("devices", 1) != 1 or config.trainer.get("num_nodes", 1) != 1:
+        raise ConfigError(
+            f"trainer.devices={config.trainer.get('devices')}",
+            "1: this version trains in one process",
+            "set trainer.devices=1, and run several seeds or variants beside each other",
+        )
+    callbacks = [build(node) for node in config.callbacks.values() if node is not None]
+    loggers: list[Logger] = []
+    for name, node in config.logger.items():
+        if node is not None:
+            loggers.append(_logger(str(name), node))
+    _quiet()
+    trainer: pl.Trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
+    return trainer
+
+
+def _logger(name: str, node: DictConfig) -> Logger:
+    try:
+        logger: Logger = build(node)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"logger {name} needs a package that is not installed: {error.name}",
+            "the extra of the same name",
+            f"pip install 'facebias[{name}]'",
+        ) from error
+    return logger
+
+
+def _quiet() -> None:
+    """Silence what Lightning says in every run and what is no news here."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # the faces come from memory
+        ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 under torch 2.14
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",  # we keep the run folder's lock
+        ".*Experiment logs directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,94 @@
+"""The run folder: one live run at a time, its status always readable."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from facebias.errors import RunError
+from facebias.files import write_json, write_text
+from facebias.runs.environment import environment
+
+CONFIG, STATUS, ENVIRONMENT = "config.yaml", "status.json", "environment.json"
+
+
+@contextmanager
+def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
+    """Own a run folder while the block lasts.
+
+    Writes the resolved `config.yaml`, `environment.json`, and `status.json`: running, then done
+    or failed with the reason.
+
+    Args:
+        folder: made if need be.
+        config: the checked configuration.
+
+    Raises:
+        RunError: if another live run owns it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", blocking=False)
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(
+            f"another run is at work in {folder}",
+            "one run in a folder",
+            "wait for it, or choose another folder with paths.run=FOLDER",
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"the run folder {folder} cannot be used: {error.strerror}",
+            "a folder that can be written to",
+            "choose another with paths.outputs=FOLDER",
+        ) from error
+    try:
+        write_text(folder / CONFIG, OmegaConf.to_yaml(config))
+        write_json(folder / ENVIRONMENT, environment(config))
+        _set_status(folder, "running")
+        try:
+            yield folder
+        except BaseException as error:
+            _set_status(folder, "failed", f"{type(error).__name__}: {error}")
+            raise
+        _set_status(folder, "done")
+    finally:
+        lock.release()
+
+
+def read_run(folder: Path) -> DictConfig:
+    """Return the configuration of a finished run.
+
+    Raises:
+        RunError: if the folder is no run's, or the run is not done.
+    """
+    if not (folder / CONFIG).is_file() or not (folder / STATUS).is_file():
+        raise RunError(
+            f"{folder} is no run folder",
+            f"a folder with {CONFIG} and {STATUS}, as facebias.train leaves it",
+            "give run=FOLDER; they lie below outputs/",
+        )
+    status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    if status.get("status") != "done":
+        raise RunError(
+            f"the run in {folder} is {status.get('status')}: {status.get('reason', '')}",
+            "a run that is done",
+            "run its training again",
+        )
+    config = OmegaConf.load(folder / CONFIG)
+    if not isinstance(config, DictConfig):
+        raise RunError(f"{folder / CONFIG} holds a list", "a mapping of keys to values")
+    return config
+
+
+def _set_status(folder: Path, status: str, reason: str | None = None) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    content: dict[str, Any] = {"status": status, "at": now}
+    if reason is not None:
+        content["reason"] = reason
+    write_json(folder / STATUS, content)

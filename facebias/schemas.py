@@ -1,0 +1,282 @@
+"""What each key of a configuration is: its type, unit and range.
+
+A node with a `_target_` is described by the dataclass of that target in `TARGETS`, or, where the
+target belongs to another library, by that class's own signature. Every other node is described by
+the dataclass of its place. `facebias.config.check` holds a configuration against them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+def value(
+    default: Any = MISSING,  # noqa: ANN401 - the type stands at the field
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+) -> Any:  # noqa: ANN401
+    """Declare a field with the values that it may have: `low <= value <= high`, or `choices`."""
+    limits = {"low": low, "high": high, "choices": choices}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: default.copy(), metadata=limits)
+    return field(default=default, metadata=limits)
+
+
+def target() -> Any:  # noqa: ANN401
+    """Declare a field that holds a node with a `_target_`."""
+    return field(default_factory=dict, metadata={"target": True})
+
+
+def targets() -> Any:  # noqa: ANN401
+    """Declare a field that holds nodes with a `_target_` by name; a null switches one off."""
+    return field(default_factory=dict, metadata={"targets": True})
+
+
+@dataclass
+class ReadClassFolders:
+    """`facebias.data.readers.folders.read_class_folders`: class folders with side CSVs."""
+
+    root: str = MISSING
+    classes: list[str] = value()
+    attributes: dict[str, list[str]] = value({})
+    splits: dict[str, str] = value({})
+    label_map: dict[str, str] = value({})
+    columns: dict[str, str] = value({})
+    provenance: str = value("not stated")
+
+
+@dataclass
+class ReadTable:
+    """`facebias.data.readers.tables.read_table`: one CSV or Parquet file with a row a face."""
+
+    file: str = MISSING
+    root: str = MISSING
+    classes: list[str] = value()
+    attributes: dict[str, list[str]] = value({})
+    label_map: dict[str, str] = value({})
+    columns: dict[str, str] = value({})
+    provenance: str = value("not stated")
+
+
+@dataclass
+class AllFaces:
+    """`facebias.data.bias.AllFaces`: the train split as it is."""
+
+    variant: str = value("none")
+
+
+@dataclass
+class AttributeShares:
+    """`facebias.data.bias.AttributeShares`: a composition by the groups of one attribute.
+
+    `twins` lists the shares of the other variants, so that all of them get equal label counts.
+    """
+
+    variant: str = value()
+    attribute: str = value()
+    shares: dict[str, float] = value({}, low=0, high=1)
+    twins: list[dict[str, float]] = value([])
+    total: int | None = value(None, low=1)
+
+
+@dataclass
+class CNN:
+    """`facebias.models.cnn.CNN`: one block of convolution, norm, activation, pool a filter."""
+
+    filters: list[int] = value(low=1)
+    kernels: list[int] = value(low=1)
+    pool: int = value(2, low=1)
+    dropout: float = value(0.1, low=0, high=1)
+    head: str = value("flatten", choices=("flatten", "average"))
+
+
+@dataclass
+class TimmBackbone:
+    """`facebias.models.backbones.TimmBackbone`: any network that timm knows, by name."""
+
+    name: str = value()
+    pretrained: bool = value(False)
+    weights: str | None = value(None)
+    frozen: bool = value(False)
+    dropout: float = value(0.0, low=0, high=1)
+
+
+@dataclass
+class FaceClassifier:
+    """`facebias.models.classifier.FaceClassifier`: the LightningModule."""
+
+    label_smoothing: float = value(0.0, low=0, high=1)
+    class_weights: str = value("none", choices=("none", "balanced"))
+    channels_last: bool = value(True)
+
+
+@dataclass
+class OneCycle:
+    """`facebias.models.schedules.one_cycle`: up to the optimizer's rate and down to nearly 0."""
+
+    warm_up: float = value(0.3, low=0, high=1)
+
+
+@dataclass
+class Cosine:
+    """`facebias.models.schedules.cosine`: from the optimizer's rate down to 0."""
+
+
+@dataclass
+class Constant:
+    """`facebias.models.schedules.constant`: the optimizer's rate throughout."""
+
+
+@dataclass
+class PredictionsCallback:
+    """`facebias.callbacks.predictions.PredictionsCallback`: the table of predictions."""
+
+    folder: str = MISSING
+    run: str = value()
+    variant: str = value()
+    seed: int = value(low=0)
+    fold: int = value(low=0)
+
+
+@dataclass
+class FairnessCallback:
+    """`facebias.callbacks.fairness.FairnessCallback`: metrics by group.
+
+    `intersections: null` takes every pair of attributes.
+    """
+
+    folder: str = MISSING
+    intersections: list[list[str]] | None = value(None)
+    min_group: int = value(30, low=1)
+    replicates: int = value(1000, low=100)
+    seed: int = value(0, low=0)
+
+
+@dataclass
+class CamCallback:
+    """`facebias.callbacks.cam.CamCallback`: heat maps of correct and wrong faces by group."""
+
+    folder: str = MISSING
+    method: str = value("layer_cam", choices=("layer_cam", "grad_cam"))
+    layer: str = value("auto")
+    per_group: int = value(3, low=1)
+    seed: int = value(0, low=0)
+
+
+@dataclass
+class WandbLogger:
+    """`facebias.runs.loggers.wandb_logger`: W&B, offline unless logged in."""
+
+    save_dir: str = MISSING
+    name: str = value()
+    project: str = value("facebias")
+    group: str | None = value(None)
+    tags: list[str] = value([])
+
+
+TARGETS: dict[str, type] = {
+    "facebias.data.readers.folders.read_class_folders": ReadClassFolders,
+    "facebias.data.readers.tables.read_table": ReadTable,
+    "facebias.data.bias.AllFaces": AllFaces,
+    "facebias.data.bias.AttributeShares": AttributeShares,
+    "facebias.models.cnn.CNN": CNN,
+    "facebias.models.backbones.TimmBackbone": TimmBackbone,
+    "facebias.models.classifier.FaceClassifier": FaceClassifier,
+    "facebias.models.schedules.one_cycle": OneCycle,
+    "facebias.models.schedules.cosine": Cosine,
+    "facebias.models.schedules.constant": Constant,
+    "facebias.callbacks.predictions.PredictionsCallback": PredictionsCallback,
+    "facebias.callbacks.fairness.FairnessCallback": FairnessCallback,
+    "facebias.callbacks.cam.CamCallback": CamCallback,
+    "facebias.runs.loggers.wandb_logger": WandbLogger,
+}
+
+
+@dataclass
+class Data:
+    """The faces, how they are split, and how they are stored and loaded."""
+
+    root: str = MISSING  # folder of the data set
+    reader: Any = target()
+    seed: int = value(0, low=0)  # split and composition; fixed within a comparison
+    height: int = value(low=8, high=1024)  # pixels
+    width: int = value(low=8, high=1024)  # pixels
+    channels: int = value(1, choices=(1, 3))  # gray, colour
+    folds: int = value(10, low=2)  # validation is one fold of the train split
+    fold: int = value(0, low=0)
+    stratify: list[str] = value([])  # attributes, beside the label
+    copies: str = value("drop", choices=("drop", "report"))  # faces in two splits, flipped copies
+    max_bad: int = value(20, low=0)  # unreadable images, beyond which a run stops
+    store: str = value("disk", choices=("disk", "none"))
+    normalise: str = value("channel", choices=("channel", "pixel", "image"))
+    batch_size: int = value(64, low=1)
+    workers: int = value(0, low=0)  # processes that load
+
+
+@dataclass
+class Augment:
+    """Albumentations transforms of the train faces, by name, in this order."""
+
+    transforms: Any = targets()
+
+
+@dataclass
+class Checkpoint:
+    """Which weights are evaluated: of the last epoch, or of the best by a validation metric."""
+
+    use: str = value("last", choices=("last", "best"))
+    monitor: str = value("validation/loss")
+    mode: str = value("min", choices=("min", "max"))
+
+
+@dataclass
+class Paths:
+    """Folders."""
+
+    outputs: str = MISSING
+    run: str = MISSING  # this run's folder, below outputs
+    cache: str = MISSING  # stores of decoded faces
+
+
+@dataclass
+class Train:
+    """Everything that `python -m facebias.train` reads."""
+
+    name: str = MISSING  # begins the run folder's name
+    seed: int = value(low=0)  # initialisation, order of the faces, augmentation
+    dry_run: bool = value(False)
+    test: bool = value(True)  # score the test faces; off while a recipe is still being chosen
+    data: Data = field(default_factory=Data)
+    bias: Any = target()
+    augment: Augment = field(default_factory=Augment)
+    model: Any = target()
+    classifier: Any = target()
+    optimizer: Any = target()
+    scheduler: Any = target()
+    trainer: Any = target()
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    callbacks: Any = targets()
+    logger: Any = targets()
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Predict:
+    """Everything that `python -m facebias.predict` reads."""
+
+    run: str = MISSING  # folder of a finished run
+    faces: str = MISSING  # folder of images, of class folders, or a CSV or Parquet table
+    name: str = MISSING
+    checkpoint: str = value("run", choices=("run", "last", "best"))  # run: as the run evaluated
+    label_map: dict[str, str] = value({})  # label found: class of the run
+    columns: dict[str, str] = value({})  # meaning: column of the table or side CSV
+    attributes: dict[str, list[str]] = value({})  # groups, for each attribute; empty: as found
+    max_bad: int = value(20, low=0)
+    dry_run: bool = value(False)
+    trainer: Any = target()
+    callbacks: Any = targets()
+    logger: Any = targets()
+    paths: Paths = field(default_factory=Paths)

@@ -1,0 +1,91 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from facebias.cam.explain import class_maps
+from facebias.cam.layers import find_layer
+from facebias.cam.state import explaining
+from facebias.errors import ModelError
+from tests.cam.networks import noise, small_cnn
+
+
+def snapshot(model: nn.Module) -> list[object]:
+    """All that must not change, by value and by identity."""
+    state: list[object] = []
+    for module in model.modules():
+        state += [module.training, len(module._forward_hooks), len(module._forward_pre_hooks)]
+    for parameter in model.parameters():
+        gradient = None if parameter.grad is None else (id(parameter.grad), parameter.grad.tolist())
+        state += [id(parameter), parameter.requires_grad, parameter.tolist(), gradient]
+    return state + [(id(buffer), buffer.tolist()) for buffer in model.buffers()]
+
+
+def mixed_model() -> nn.Sequential:
+    """Some of it trains, some is frozen, some has gradients, some has hooks."""
+    model = small_cnn()
+    assert isinstance(model, nn.Sequential)
+    model.train()
+    model[1].eval()
+    model.get_submodule("2.1").eval()
+    model[2].training = False
+    model.get_parameter("0.0.weight").requires_grad_(False)
+    weight = model.get_parameter("1.0.weight")
+    weight.grad = torch.ones_like(weight)
+    model[2].register_forward_hook(lambda module, inputs, output: None)
+    return model
+
+
+def good_maps(model: nn.Module) -> None:
+    class_maps(model, noise(3), torch.tensor([0, 1, 2]))
+
+
+def wrong_target(model: nn.Module) -> None:
+    with pytest.raises(ModelError, match="3 classes"):
+        class_maps(model, noise(3), torch.tensor([0, 1, 3]))
+
+
+def wrong_layer(model: nn.Module) -> None:
+    with pytest.raises(ModelError, match="gave"):
+        class_maps(model, noise(1), torch.tensor([0]), layer="3")
+
+
+def wrong_images(model: nn.Module) -> None:
+    with pytest.raises(RuntimeError):
+        class_maps(model, noise(1, channels=2), torch.tensor([0]), layer="2.2")
+
+
+def wrong_images_for_auto(model: nn.Module) -> None:
+    with pytest.raises(RuntimeError):
+        find_layer(model, (2, 48, 48))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize(
+    "use", [good_maps, wrong_target, wrong_layer, wrong_images, wrong_images_for_auto]
+)
+def test_the_model_is_left_as_found(use: Callable[[nn.Module], None], inference: bool) -> None:
+    model = mixed_model()
+    before = snapshot(model)
+    with torch.inference_mode(inference):
+        use(model)
+    assert snapshot(model) == before
+
+
+def test_the_callers_modes_are_left_as_found() -> None:
+    model = small_cnn()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with explaining(model):
+            assert torch.is_grad_enabled()
+            assert not torch.is_inference_mode_enabled()
+            assert not torch.is_autocast_enabled("cpu")
+        assert torch.is_inference_mode_enabled()
+        assert torch.is_autocast_enabled("cpu")
+
+
+def test_parameters_of_inference_mode_are_refused() -> None:
+    with torch.inference_mode():
+        model = small_cnn()
+    with pytest.raises(ModelError, match="inference_mode"):
+        class_maps(model, noise(1), torch.tensor([0]))
