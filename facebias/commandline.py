@@ -9,19 +9,21 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facebias.config import check, conf_folder, register_resolvers, unknown_key
-from facebias.errors import ConfigError, FacebiasError
+from facebias.errors import ConfigError, FacebiasError, RunError
 
 
 def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object]) -> None:
     """Compose `conf/<config_name>.yaml` with the command line, check it, and run the verb.
 
     A wrong configuration or bad data ends with exit code 2 and a message, any other error with
-    its traceback and exit code 1. `HYDRA_FULL_ERROR=1` shows the traceback of every error.
+    its traceback and exit code 1. `HYDRA_FULL_ERROR=1` shows the traceback of every error. In a
+    sweep, a job that fails does not stop the others.
 
     Args:
         config_name: file in conf/ without its suffix.
@@ -32,27 +34,43 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach the lines below
 
-    errors: list[FacebiasError] = []
+    failed = bug = False
 
     def task(config: DictConfig) -> None:
+        nonlocal failed, bug
         try:
             verb(_checked(config, schema))
         except FacebiasError as error:
             if full_errors:
                 raise
-            errors.append(error)  # told below; the other jobs of a sweep go on
+            _tell(error, _job())
+            failed = True
+        except Exception:
+            bug = True
+            raise
 
     start = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)
     try:
         start(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        if full_errors:
+    except Exception as error:
+        if full_errors or bug:
             raise
-        errors.append(_translated(error, config_name))
-    for found in errors:
-        print(f"facebias: {found}", file=sys.stderr)
-    if errors:
+        _tell(_translated(error, config_name))  # Hydra raises many kinds before a job begins
+        failed = True
+    if failed:
         sys.exit(2)
+
+
+def _tell(error: FacebiasError, job: str = "") -> None:
+    print(f"facebias: {job}{error}", file=sys.stderr, flush=True)
+
+
+def _job() -> str:
+    """Return which job of a sweep this is; nothing where there is one only."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return ""
+    return f"job {hydra_config.job.num} ({' '.join(hydra_config.overrides.task)}): "
 
 
 def _checked(config: DictConfig, schema: type) -> DictConfig:
@@ -65,20 +83,29 @@ def _checked(config: DictConfig, schema: type) -> DictConfig:
 
 
 def _remove_run(folder: Path) -> None:
-    """Remove what Hydra made before the run began: an empty log in empty folders."""
-    for log in folder.glob("*.log"):
-        if log.stat().st_size == 0:
-            log.unlink()
+    """Remove the empty folders that Hydra made before the run began."""
     for path in (folder, folder.parent):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
 
-def _translated(error: Exception, config_name: str) -> ConfigError:
-    """Put an error of Hydra or OmegaConf into the form of our own."""
+def _translated(error: Exception, config_name: str) -> FacebiasError:
+    """Put an error that Hydra met into the form of our own."""
     text = str(error).strip()
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return RunError(
+            f"{error.filename or 'a folder'}: {error.strerror or error}",
+            "files and folders that can be read and written",
+            "choose another folder of results with paths.outputs=FOLDER",
+        )
     if isinstance(error, MissingConfigException) and error.options is not None:
         return _unknown_option(error, text)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{error.override!r} cannot be read: {text.splitlines()[0]}",
+            "KEY=VALUE, GROUP=OPTION, or +KEY=VALUE for a key that is not there yet",
+            "put quotes around it: 'KEY=\"a value\"', 'KEY=[a, b]', 'KEY={a: 1}'",
+        )
     unknown = re.search(r"Could not override '([^']+)'", text)
     return _unknown_override(unknown[1], config_name) if unknown else ConfigError(text)
 
@@ -106,15 +133,25 @@ def _unknown_override(key: str, config_name: str) -> ConfigError:
         if not isinstance(node, DictConfig) or part not in node:
             break
         node, right = OmegaConf.select(node, part), f"{right}{part}."
+    if f"{key}." == right:  # it exists, and something below it does not
+        return ConfigError(f"{key} takes no new keys here", todo=f"write +{key}=... instead")
     known = [str(name) for name in node] if isinstance(node, DictConfig) else []
     return unknown_key(right + key.removeprefix(right).split(".")[0], known)
 
 
 def _composed(config_name: str) -> DictConfig:
-    """Compose a configuration without overrides."""
+    """Compose a configuration with the groups that the command line chose, and no more."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose(config_name)
+        try:
+            return compose(config_name, _chosen_groups())
+        except (HydraException, OmegaConfBaseException):  # a sweep, or options of the user's own
+            return compose(config_name)
+
+
+def _chosen_groups() -> list[str]:
+    chosen = [re.match(r"\+?(\w+)=", argument) for argument in sys.argv[1:]]
+    return [match.string for match in chosen if match and (conf_folder() / match[1]).is_dir()]

@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facebias import schemas
@@ -45,18 +45,20 @@ def check(config: DictConfig, schema: type) -> DictConfig:
         schema: the dataclass of the whole, such as `facebias.schemas.Train`.
 
     Returns:
-        The configuration resolved: no interpolation left, and read-only.
+        The configuration resolved, completed and read-only: no interpolation is left, a key that
+        was deleted has its default, and every value has the type that its schema says.
 
     Raises:
         ConfigError: for an unknown key (with the nearest right ones), a value of a wrong type or
             out of range, a missing value, or a target that may not be named.
     """
     try:
-        node = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+        node: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise _unresolved(error) from error
     if not isinstance(node, dict):
         raise ConfigError("the configuration is a list", "a mapping of keys to values")
+    _refuse_interpolations(node, "")
     _check_node(node, schema, "")
     resolved = OmegaConf.create(node)
     OmegaConf.set_readonly(resolved, True)
@@ -74,6 +76,26 @@ def _unresolved(error: OmegaConfBaseException) -> ConfigError:
         "a value, or an interpolation such as ${seed} that leads to one",
         "correct this key",
     )
+
+
+def _refuse_interpolations(node: Any, key: str) -> None:  # noqa: ANN401
+    """Refuse what was escaped: resolved once more, it could become a node that nobody checked."""
+    for path, found in _values(node, key):
+        if isinstance(found, str) and "${" in found:
+            raise ConfigError(f"{path} is {found!r}", "a value without ${", f"correct {path}")
+
+
+def _values(found: Any, key: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield a node and every value below it, each with its dotted key."""
+    yield key, found
+    for name, child in _children(found):
+        yield from _values(child, f"{key}.{name}" if key else str(name))
+
+
+def _children(found: Any) -> Iterable[tuple[Any, Any]]:  # noqa: ANN401
+    if isinstance(found, dict):
+        return found.items()
+    return enumerate(found) if isinstance(found, list) else ()
 
 
 def _not_set(key: str, expected: str) -> ConfigError:
@@ -95,7 +117,8 @@ def build(node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any cl
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else dict(node)
+    plain: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=True)
+    _refuse_interpolations(plain, "build")
     _check_target_node(plain, "build")
     try:
         # Completed here, so that models and tables do not pass through OmegaConf.
@@ -103,51 +126,81 @@ def build(node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any cl
         if plain.get("_partial_"):
             return functools.partial(factory, *args, **kwargs)
         return factory(*args, **kwargs)
-    except InstantiationException as error:
-        raise (error.__cause__ or error) from error
+    except InstantiationException as error:  # of a nested node; Hydra wraps its cause
+        cause = error.__cause__ or error
+        if isinstance(cause, (TypeError, ValueError, InstantiationException)):
+            raise _refused(plain["_target_"], cause) from error
+        raise cause from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{plain['_target_']}: {error}", "values that it takes", "correct this node"
-        ) from error
+        raise _refused(plain["_target_"], error) from error
 
 
-def _check_node(node: Mapping[str, Any], schema: type, key: str) -> None:
-    """Check one mapping against the dataclass of its place."""
+def _refused(target: str, error: Exception) -> ConfigError:
+    return ConfigError(f"{target}: {error}", "values that it takes", "correct this node")
+
+
+def _check_node(node: dict[str, Any], schema: type, key: str) -> None:
+    """Check one mapping against the dataclass of its place; complete it and convert its values."""
     fields = {field.name: field for field in dataclasses.fields(schema)}
     _refuse_unknown(node, fields, key)
+    for field in fields.values():
+        node.setdefault(field.name, _default(field))
     types = get_type_hints(schema)
-    present = {name: fields[name] for name in fields if name in node}
     nested = {
         name
-        for name, field in present.items()
+        for name, field in fields.items()
         if {"target", "targets"} & set(field.metadata) or dataclasses.is_dataclass(types[name])
     }
     # Plain values first: nodes often repeat them, and the error should name the original.
-    _check_leaves({name: node[name] for name in present if name not in nested}, schema, key)
-    for name in (name for name in present if name in nested):
+    for name in (name for name in fields if name not in nested):
+        node[name] = _checked_leaf(node[name], schema, fields[name], key)
+    for name in (name for name in fields if name in nested):
         path = f"{key}.{name}" if key else name
-        if "target" in present[name].metadata:
+        if "target" in fields[name].metadata:
             _check_target_node(node[name], path)
-        elif "targets" in present[name].metadata:
+        elif "targets" in fields[name].metadata:
             _check_target_nodes(node[name], path)
         else:
             _check_node(node[name], types[name], path)
 
 
-def _check_leaves(leaves: dict[str, Any], schema: type, key: str) -> None:
-    """Check types by OmegaConf's structured configurations, then ranges and missing values."""
-    fields = {field.name: field for field in dataclasses.fields(schema)}
-    for name, found in leaves.items():
-        path = f"{key}.{name}" if key else name
-        if found == "???":
-            raise _not_set(path, _describe(schema, name))
-        try:
-            OmegaConf.merge(OmegaConf.structured(schema), {name: found})
-        except OmegaConfBaseException as error:
-            raise ConfigError(
-                f"{path} is {found!r}", _describe(schema, name), f"correct {path}"
-            ) from error
-        _check_range(found, fields[name].metadata, path)
+def _default(field: dataclasses.Field[Any]) -> Any:  # noqa: ANN401
+    """Return the value of a key that is not there; `???` where it must be."""
+    if field.default is not dataclasses.MISSING or field.default_factory is dataclasses.MISSING:
+        return field.default
+    default = field.default_factory()
+    return {} if dataclasses.is_dataclass(default) else default
+
+
+def _checked_leaf(found: Any, schema: type, field: dataclasses.Field[Any], key: str) -> Any:  # noqa: ANN401
+    """Check what is missing, types by OmegaConf's structured configurations, and ranges.
+
+    Returns:
+        The value in the type of its field: `off` and `no` are False, also from a command line.
+    """
+    path = f"{key}.{field.name}" if key else field.name
+    wrong = ConfigError(f"{path} is {found!r}", _describe(schema, field.name), f"correct {path}")
+    for place, inner in _values(found, path):
+        if inner == "???":
+            raise _not_set(place, _describe(schema, field.name))
+        if isinstance(inner, dict) and "_target_" in inner:  # it would be run
+            raise wrong
+    try:
+        merged = OmegaConf.merge(_typed(schema, field.name), {field.name: found})
+    except OmegaConfBaseException as error:
+        raise wrong from error
+    plain = OmegaConf.to_container(merged)
+    converted = plain[field.name] if isinstance(plain, dict) else found
+    _check_range(converted, field.metadata, path)
+    return converted
+
+
+@functools.cache
+def _typed(schema: type, name: str) -> Any:  # noqa: ANN401 - a class that is made here
+    """Return a structured configuration of one field: that of a whole schema is slow to merge."""
+    hint = get_type_hints(schema)[name]
+    one = dataclasses.make_dataclass(schema.__name__, [(name, hint, MISSING)])
+    return OmegaConf.structured(one)
 
 
 def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # noqa: ANN401
@@ -160,8 +213,8 @@ def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # n
             hint = f"did you mean {near[0]}?" if near else f"correct {path}"
             raise ConfigError(f"{path} is {one!r}", "one of " + ", ".join(map(str, choices)), hint)
         if isinstance(one, (int, float)) and (
-            (low is not None and one < low) or (high is not None and one > high)
-        ):
+            (low is not None and not one >= low) or (high is not None and not one <= high)
+        ):  # so that NaN is out of range
             span = f"at least {low}" if high is None else f"from {low} to {high}"
             raise ConfigError(f"{path} is {one!r}", f"a number {span}", f"correct {path}")
 
@@ -169,7 +222,8 @@ def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # n
 def _describe(schema: type, name: str) -> str:
     """Say what type a field has, in words that YAML writers know."""
     hint = get_type_hints(schema)[name]
-    return f"a value of type {getattr(hint, '__name__', None) or hint}".replace("NoneType", "null")
+    named = hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
+    return f"a value of type {named}".replace("None", "null")
 
 
 def _check_target_nodes(nodes: Any, key: str) -> None:  # noqa: ANN401
@@ -189,7 +243,10 @@ def _check_target_node(node: Any, key: str) -> None:  # noqa: ANN401
     check_target(target, frozenset(schemas.TARGETS), key)
     values = {name: found for name, found in node.items() if name not in _INSTANTIATE}
     if target in schemas.TARGETS:
+        if "_args_" in node:
+            raise unknown_key(f"{key}._args_", get_type_hints(schemas.TARGETS[target]))
         _check_node(values, schemas.TARGETS[target], key)
+        node.update(values)
         return
     known = keywords(target)
     if known is not None:
@@ -199,14 +256,7 @@ def _check_target_node(node: Any, key: str) -> None:  # noqa: ANN401
 
 def _check_nested(found: Any, key: str) -> None:  # noqa: ANN401
     """Check every target below a value whose shape another library defines."""
-    children = (
-        found.items()
-        if isinstance(found, dict)
-        else enumerate(found)
-        if isinstance(found, list)
-        else ()
-    )
-    for name, child in children:
+    for name, child in _children(found):
         path = f"{key}.{name}"
         if child == "???":
             raise _not_set(path, "a value")

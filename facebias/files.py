@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             "choose another with paths.outputs=FOLDER",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # a file stands where its folder should be
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

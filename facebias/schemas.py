@@ -41,10 +41,10 @@ class ReadClassFolders:
 
     root: str = MISSING
     classes: list[str] = value()
-    attributes: dict[str, list[str]] = value({})
-    splits: dict[str, str] = value({})
-    label_map: dict[str, str] = value({})
-    columns: dict[str, str] = value({})
+    attributes: dict[str, list[str]] | None = value(None)
+    splits: dict[str, str] | None = value(None)
+    label_map: dict[str, str] | None = value(None)
+    columns: dict[str, str] | None = value(None)
     provenance: str = value("not stated")
 
 
@@ -55,9 +55,9 @@ class ReadTable:
     file: str = MISSING
     root: str = MISSING
     classes: list[str] = value()
-    attributes: dict[str, list[str]] = value({})
-    label_map: dict[str, str] = value({})
-    columns: dict[str, str] = value({})
+    attributes: dict[str, list[str]] | None = value(None)
+    label_map: dict[str, str] | None = value(None)
+    columns: dict[str, str] | None = value(None)
     provenance: str = value("not stated")
 
 
@@ -77,8 +77,8 @@ class AttributeShares:
 
     variant: str = value()
     attribute: str = value()
-    shares: dict[str, float] = value({}, low=0, high=1)
-    twins: list[dict[str, float]] = value([])
+    shares: dict[str, float] | None = value(None, low=0)
+    twins: list[Any] = value([])  # shares as above; OmegaConf refuses 1 for 1.0 in nested types
     total: int | None = value(None, low=1)
 
 
@@ -135,10 +135,6 @@ class PredictionsCallback:
     """`facebias.callbacks.predictions.PredictionsCallback`: the table of predictions."""
 
     folder: str = MISSING
-    run: str = value()
-    variant: str = value()
-    seed: int = value(low=0)
-    fold: int = value(low=0)
 
 
 @dataclass
@@ -271,12 +267,11 @@ class Predict:
     faces: str = MISSING  # folder of images, of class folders, or a CSV or Parquet table
     name: str = MISSING
     checkpoint: str = value("run", choices=("run", "last", "best"))  # run: as the run evaluated
-    label_map: dict[str, str] = value({})  # label found: class of the run
-    columns: dict[str, str] = value({})  # meaning: column of the table or side CSV
-    attributes: dict[str, list[str]] = value({})  # groups, for each attribute; empty: as found
+    label_map: dict[str, str] | None = value(None)  # label found: class of the run
+    columns: dict[str, str] | None = value(None)  # meaning: column of the table or side CSV
+    attributes: dict[str, list[str]] | None = value(None)  # their groups; null: those of the run
     max_bad: int = value(20, low=0)
-    dry_run: bool = value(False)
+    batch_size: int = value(64, low=1)
     trainer: Any = target()
     callbacks: Any = targets()
-    logger: Any = targets()
     paths: Paths = field(default_factory=Paths)

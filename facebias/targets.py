@@ -86,7 +86,7 @@ def _module_file(module: str) -> Path | None:
     """Return the source file of a module; the import system would import its parents."""
     root, *parts = module.split(".")
     spec = importlib.util.find_spec(root)
-    if spec is None or spec.origin is None:
+    if spec is None or not spec.has_location or spec.origin is None:  # frozen or built in
         return None
     folder = Path(spec.origin).parent
     if not parts:

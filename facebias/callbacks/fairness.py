@@ -114,9 +114,7 @@ class FairnessCallback(pl.Callback):
         attributes: Mapping[str, Sequence[str]] = table.attributes
         pairs = list(combinations(attributes, 2))
         chosen = pairs if self._intersections is None else self._intersections
-        return group_report(
-            rows, table.classes, attributes, intersections=chosen, **self._options
-        )
+        return group_report(rows, table.classes, attributes, intersections=chosen, **self._options)
 
     def _write(self) -> None:
         if not self.reports:

@@ -20,15 +20,10 @@ class PredictionsCallback(pl.Callback):
 
     Args:
         folder: of the run.
-        run: name of the run; like the rest, a column that is the same in all rows.
-        variant: the bias variant.
-        seed: the run's seed.
-        fold: the fold that validates.
     """
 
-    def __init__(self, folder: str, run: str, variant: str, seed: int, fold: int) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self._constants = {"run": run, "variant": variant, "seed": seed, "fold": fold}
         self._probabilities: dict[int, list[torch.Tensor]] = {}
         self.table = pd.DataFrame()
 
@@ -56,7 +51,7 @@ class PredictionsCallback(pl.Callback):
                 module.faces.table,
                 module.faces.rows(split),
                 torch.cat(self._probabilities[number]).numpy(),
-                **self._constants,
+                **module.constants,
             )
             for number, split in enumerate(module.evaluated)
         ]

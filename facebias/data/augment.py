@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facebias.errors import DataError
+
 
 class Augmentation:
     """Albumentations transforms, drawn anew for each face and epoch.
@@ -38,7 +40,10 @@ class Augmentation:
         Args:
             faces: uint8 (B, H, W, C).
             epochs: epoch of each face (B,).
-            rows: row of each face in the table (B,).
+            rows: row of each face in its split (B,).
+
+        Raises:
+            DataError: if a transform changes the size or the type of the pixels.
         """
         if not self.names:
             return faces
@@ -46,5 +51,13 @@ class Augmentation:
         for position, (face, epoch, row) in enumerate(zip(faces, epochs, rows, strict=True)):
             state = np.random.SeedSequence((self._seed, int(epoch), int(row))).generate_state(1)
             self._pipeline.set_random_seed(int(state[0]))
-            augmented[position] = self._pipeline(image=np.ascontiguousarray(face))["image"]
+            changed = self._pipeline(image=np.ascontiguousarray(face))["image"]
+            if changed.shape != face.shape or changed.dtype != np.uint8:
+                raise DataError(
+                    f"the augmentation {', '.join(self.names)} makes {changed.dtype} "
+                    f"{changed.shape} of uint8 {face.shape}",
+                    "transforms that keep 8-bit pixels and the size; the model normalises them",
+                    "take out of augment.transforms what crops, resizes or normalises",
+                )
+            augmented[position] = changed
         return augmented

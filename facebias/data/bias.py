@@ -41,12 +41,12 @@ class AttributeShares:
         self,
         variant: str,
         attribute: str,
-        shares: Mapping[str, float],
+        shares: Mapping[str, float] | None = None,
         twins: Sequence[Mapping[str, float]] = (),
         total: int | None = None,
     ) -> None:
         self.variant, self.attribute = variant, attribute
-        self.shares, self.twins, self.total = shares, twins, total
+        self.shares, self.twins, self.total = shares or {}, twins, total
 
     def counts(self, available: pd.DataFrame) -> pd.DataFrame:
         """Return the counts of every cell (label x group); faces of unknown group count 0.

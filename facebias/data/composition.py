@@ -26,7 +26,7 @@ def largest_remainder(total: int, shares: Sequence[float]) -> npt.NDArray[np.int
     weights = np.asarray(shares, dtype=np.float64)
     exact = total * weights / weights.sum()
     # 0.1 + 0.2 style noise must not decide which remainder is the larger.
-    counts = np.floor(np.round(exact, 9)).astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.floor(np.round(exact, 9)).astype(np.int64)
     order = np.argsort(-np.round(exact - counts, 9), kind="stable")
     counts[order[: total - counts.sum()]] += 1
     return counts
@@ -59,21 +59,41 @@ def attribute_counts(
     most = np.array([_largest_total(row, variants) for row in available.to_numpy()])
     if total is None:
         total = int(most.sum())
+    _refuse_too_few(available, most, total)
     if (most == 0).any() or total > most.sum():
-        raise _shortage(available, variants[0], most, total)
+        raise _shortage(available, variants, most, total)
     labels = largest_remainder(total, most.tolist())
-    counts = [largest_remainder(int(count), variants[0].tolist()) for count in labels]
-    composed = pd.DataFrame(counts, index=available.index, columns=available.columns)
-    if (composed > available).to_numpy().any():
-        raise _shortage(available, variants[0], most, total)
+    composed, *others = (_composed(available, labels, each) for each in variants)
+    if any((each > available).to_numpy().any() for each in (composed, *others)):
+        raise _shortage(available, variants, most, total)
     return composed
+
+
+def _composed(
+    available: pd.DataFrame, labels: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    counts = [largest_remainder(int(count), shares.tolist()) for count in labels]
+    return pd.DataFrame(counts, index=available.index, columns=available.columns)
+
+
+def _refuse_too_few(available: pd.DataFrame, most: npt.NDArray[np.int64], total: int) -> None:
+    """Refuse a total that leaves a class without faces, where a larger one would not."""
+    if (most > 0).all() and (largest_remainder(max(total, 0), most.tolist()) == 0).any():
+        fewest = next(
+            n for n in range(1, most.sum() + 1) if largest_remainder(n, most.tolist()).all()
+        )
+        raise CompositionError(
+            f"{total} faces leave a class without any",
+            f"{fewest} to {most.sum()} faces, at least one of each of the {len(available)} classes",
+            f"set bias.total={fewest} or more",
+        )
 
 
 def _aligned(available: pd.DataFrame, shares: Mapping[str, float]) -> npt.NDArray[np.float64]:
     """Return the shares in the order of the groups."""
     unknown = [group for group in shares if group not in available.columns]
     values = np.array([float(shares.get(group, 0)) for group in available.columns])
-    if unknown or (values < 0).any() or values.sum() <= 0:
+    if unknown or not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise CompositionError(
             f"the shares {dict(shares)}",
             f"shares, 0 or more, not all 0, of the groups {', '.join(available.columns)}",
@@ -98,25 +118,24 @@ def _largest_total(
 
 def _shortage(
     available: pd.DataFrame,
-    shares: npt.NDArray[np.float64],
+    variants: Sequence[npt.NDArray[np.float64]],
     most: npt.NDArray[np.int64],
     total: int,
 ) -> CompositionError:
-    """Name the cells that lack faces, and the largest total that would work."""
-    weights = np.where(most > 0, most, 1)
-    asked = largest_remainder(total, weights.tolist()) if total else weights
-    lacking = []
-    for (label, row), count in zip(available.iterrows(), asked, strict=True):
-        needed = largest_remainder(max(int(count), 1), shares.tolist())
-        lacking += [
-            f"{label}, {group}: {have} of {need}"
-            for group, have, need in zip(available.columns, row, needed, strict=True)
-            if have < need
-        ]
-    cells = "; ".join(lacking) or "a cell of one of the twins"
+    """Name the cells that lack faces in any variant, and the largest total that would work."""
+    labels = np.maximum(largest_remainder(total, np.maximum(most, 1).tolist()), 1)
+    counts = [_composed(available, labels, shares).to_numpy() for shares in variants]
+    needed = np.maximum.reduce(counts)
+    have = available.to_numpy()
+    cells = "; ".join(
+        f"{available.index[row]}, {available.columns[column]}: "
+        f"{have[row, column]} of {needed[row, column]}"
+        for row, column in np.argwhere(have < needed)
+    )
     largest = 0 if (most == 0).any() else int(most.sum())
     return CompositionError(
-        f"the train split cannot supply {total} faces in this composition; it lacks {cells}",
+        f"the train split cannot supply {total} faces in this composition and its twins; "
+        f"it lacks {cells}",
         f"at most {largest} faces in all, with equal label counts in all twins",
-        f"set bias.total={largest} or less" if largest else "choose shares that the data has",
+        f"set bias.total={largest}" if largest else "choose shares that the data has",
     )

@@ -1,7 +1,7 @@
 """The LightningDataModule: prepared faces as batches of uint8, only train faces augmented."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -114,6 +114,7 @@ class FaceDataModule(pl.LightningDataModule):
         workers: processes that load; 0 loads in the main process.
         seed: the run's seed, for the order of the train faces.
         evaluated: the splits that are predicted in the end.
+        constants: columns that are the same in every row of the predictions: run, variant, ...
     """
 
     def __init__(
@@ -125,9 +126,10 @@ class FaceDataModule(pl.LightningDataModule):
         workers: int,
         seed: int,
         evaluated: tuple[str, ...],
+        constants: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__()
-        self.faces, self.evaluated = faces, evaluated
+        self.faces, self.evaluated, self.constants = faces, evaluated, dict(constants or {})
         self.batch_size, self._workers, self._seed = batch_size, workers, seed
         self._augmentation = augmentation
 
@@ -150,12 +152,12 @@ class FaceDataModule(pl.LightningDataModule):
         """Return the number of each face's group (rows of the split,); -1 for unknown."""
         numbers = {name: n for n, name in enumerate(self.faces.table.attributes[attribute])}
         column = self.faces.rows(split)[attribute].map(numbers)
-        return column.fillna(-1).to_numpy(np.int64, copy=True)
+        return np.array(column.fillna(-1), dtype=np.int64)
 
     def _epoch(self) -> int:
         # `trainer.current_epoch` still names the epoch before when the loader begins.
         trainer = self.trainer
-        return 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed
+        return 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
 
     def _evaluation_loader(self, split: str) -> DataLoader[FaceBatch]:
         dataset = FaceDataset(self.faces, split)
@@ -176,5 +178,5 @@ class FaceDataModule(pl.LightningDataModule):
         )
 
 
-def _as_it_is(batch: FaceBatch) -> FaceBatch:
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401
     return batch

@@ -20,7 +20,7 @@ _RANK = {"test": 0, "validation": 1, "train": 2}
 def orientation_hashes(
     read: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]], count: int
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Hash each picture as it is, and together with its mirrored and upside-down forms.
+    """Hash each picture as it is, and together with its mirrored and turned forms.
 
     Args:
         read: returns the faces of row numbers, uint8 (B, H, W, C).
@@ -28,19 +28,26 @@ def orientation_hashes(
 
     Returns:
         `exact` (count,): equal for equal pixels; `unoriented` (count,): equal for pictures that
-        are equal after mirroring, turning upside down, or both.
+        are equal after mirroring, turning upside down, or both, and for square ones after a
+        quarter turn too.
     """
     exact, unoriented = np.empty(count, object), np.empty(count, object)
     for start in range(0, count, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, count))
         for row, face in zip(rows, read(rows), strict=True):
-            forms = (face, face[:, ::-1], face[::-1], face[::-1, ::-1])
-            hashes = [
-                hashlib.blake2b(np.ascontiguousarray(form), digest_size=16).hexdigest()
-                for form in forms
-            ]
-            exact[row], unoriented[row] = hashes[0], min(hashes)
+            forms = [form.tobytes() for form in _orientations(face)]
+            exact[row], unoriented[row] = _hash(forms[0]), _hash(min(forms))
     return exact, unoriented
+
+
+def _orientations(face: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """Return a picture, its mirrored and turned forms, in the shape that it has."""
+    turns = [face, face.transpose(1, 0, 2)] if face.shape[0] == face.shape[1] else [face]
+    return [turn[::down, ::right] for turn in turns for down in (1, -1) for right in (1, -1)]
+
+
+def _hash(pixels: bytes) -> str:
+    return hashlib.blake2b(pixels, digest_size=16).hexdigest()
 
 
 def gate(
@@ -48,9 +55,10 @@ def gate(
 ) -> FaceTable:
     """Make clusters of copies one identity, and leave out those that would leak.
 
-    A flipped copy of another face is left out: it is no new face. Of a picture in two official
-    splits, the copy in train is left out, then the one in validation, never the one in test.
-    Copies within a split stay and share their identity, so that no split of ours parts them.
+    Persons who share a picture become one person, with all of their pictures. A flipped copy of
+    another face is left out: it is no new face. Of a picture in two official splits, the copy in
+    train is left out, then the one in validation, never the one in test. Copies within a split
+    stay and share their identity, so that no split of ours parts them.
 
     Args:
         table: faces with their official splits, where there are any.
@@ -73,12 +81,19 @@ def gate(
     flipped = used["exact"] != used["unoriented"].map(first["exact"])
     leaked = rank > used["unoriented"].map(first["rank"])
     kept = used["split"] == "test"
-    rows.loc[used.index, "identity"] = _identity(used, first)
+    rows.loc[used.index, "identity"] = _persons(order)
     rows.loc[used.index[flipped & ~kept], "left_out"] = "flipped copy of " + original
     rows.loc[used.index[leaked & ~flipped & ~kept], "left_out"] = "the same picture as " + original
     return table.with_rows(rows.drop(columns=["exact", "unoriented"]))
 
 
-def _identity(used: pd.DataFrame, first: pd.DataFrame) -> pd.Series:
-    """Give every face of a cluster of copies the identity of the cluster's first face."""
-    return used["unoriented"].map(first["identity"])
+def _persons(order: pd.DataFrame) -> pd.Series:
+    """Give all faces that are joined by pictures or persons the identity of the first of them."""
+    persons, names = pd.factorize(order["identity"])
+    numbers = pd.Series(persons, index=order.index)
+    while True:
+        joined = numbers.groupby(order["unoriented"]).transform("min")
+        joined = joined.groupby(persons).transform("min")
+        if joined.equals(numbers):
+            return pd.Series(names.to_numpy(object)[numbers], index=order.index)
+        numbers = joined

@@ -40,5 +40,3 @@ def predictions_table(
         "identity": rows["identity"],
     }
     return pd.DataFrame(columns, index=rows.index).reset_index(drop=True)
-
-

@@ -27,6 +27,9 @@ def draw_splits(
 ) -> FaceTable:
     """Draw the splits that the data set does not bring along.
 
+    The draw is a function of the faces and the seed; the order of the rows plays no part. One face
+    more or less, or another group of a face, moves others: every part takes its turn.
+
     The faces are dealt into `folds` equal parts, stratified by label and groups, identities kept
     whole. Official splits are respected: where there is a test split, validation is part `fold`
     of the train split, and nothing is drawn where there is a validation split too. Without
@@ -74,10 +77,10 @@ def _deal(pool: pd.DataFrame, strata: list[str], folds: int, seed: int) -> npt.N
 
 def _refuse_wrong(table: FaceTable, folds: int, fold: int, stratify: tuple[str, ...]) -> None:
     official_test = "test" in set(table.rows["split"].dropna())
-    if fold >= folds or (folds < 3 and not official_test):
+    if not 0 <= fold < folds or folds < (2 if official_test else 3):
         raise DataError(
             f"data.fold={fold} of data.folds={folds}",
-            "a fold from 0 to folds - 1, and 3 folds or more where test is drawn too",
+            "2 folds or more, 3 or more where test is drawn too, and a fold from 0 to folds - 1",
             "change data.fold or data.folds",
         )
     missing = [name for name in stratify if name not in table.attributes]

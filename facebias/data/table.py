@@ -47,30 +47,58 @@ class FaceTable:
 
     def __post_init__(self) -> None:
         """Hold the rows against the declarations."""
+        reserved = [name for name in self.attributes if name in COLUMNS]
+        if reserved:
+            raise DataError(
+                f"an attribute is named {', '.join(reserved)}",
+                f"other names than {', '.join(COLUMNS)}",
+                "rename it, and give its column in the reader's configuration",
+            )
         missing = [name for name in (*COLUMNS, *self.attributes) if name not in self.rows]
         if missing:
             raise DataError(f"the face table lacks {missing}", f"the columns {COLUMNS}")
+        if not self.rows.index.is_unique:
+            raise DataError(
+                "the face table's index has values that stand twice",
+                "a unique index",
+                "call rows.reset_index(drop=True) after joining tables",
+            )
+        self._refuse_nameless()
         twice = self.rows["id"][self.rows["id"].duplicated()]
         if len(twice):
             raise DataError(
                 f"{len(twice)} ids stand twice, the first is {twice.iloc[0]!r}", "unique ids"
             )
         self._refuse_undeclared("label", self.classes)
+        self._refuse_undeclared("split", SPLITS)
         for attribute, groups in self.attributes.items():
-            self._refuse_undeclared(attribute, (*groups, UNKNOWN))
+            self._refuse_undeclared(attribute, (*groups, UNKNOWN), optional=False)
         self._refuse_outside()
 
-    def _refuse_undeclared(self, column: str, declared: tuple[str, ...]) -> None:
+    def _refuse_nameless(self) -> None:
+        for column in ("id", "source", "identity"):
+            wrong = ~self.rows[column].map(lambda value: isinstance(value, str) and value != "")
+            if wrong.any():
+                raise DataError(
+                    f"{wrong.sum()} faces have no {column}, the first is row {int(wrong.argmax())}",
+                    "text",
+                    f"fill the column {column}",
+                )
+
+    def _refuse_undeclared(
+        self, column: str, declared: tuple[str, ...], optional: bool = True
+    ) -> None:
         values = self.rows[column]
-        wrong = self.rows[values.notna() & ~values.isin(declared)]
+        known = values.isin(declared) | (values.isna() if optional else False)
+        wrong = self.rows[~known]
         if len(wrong):
             first = wrong.iloc[0]
             raise DataError(
                 f"{len(wrong)} faces have an undeclared {column}, the first is "
                 f"{first['source']} with {first[column]!r}",
                 f"one of {', '.join(declared)}",
-                f"correct it, or declare it in the reader's configuration (data.reader: "
-                f"classes, attributes, label_map; found: {first[column]!r})",
+                "correct it, or declare it in the reader's configuration (data.reader: "
+                "classes, attributes, label_map, splits)",
             )
 
     def _refuse_outside(self) -> None:

@@ -1,5 +1,6 @@
 """Backbones from timm, by name, for gray or colour faces."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _create(name: str, pretrained: bool, options: dict[str, Any]) -> Any:  # noq
     import timm
 
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        near = get_close_matches(name, timm.list_models(), n=3)
         raise ModelError(
             f"timm has no model {name!r}",
             f"a name of timm.list_models(), such as {', '.join(near) or 'resnet18'}",

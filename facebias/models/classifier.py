@@ -52,7 +52,7 @@ class FaceClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self._format)  # type: ignore[call-overload] # torch types no memory_format alone
+        self.network = network.to(memory_format=self._format)
         self.normalise = normalise
         self._optimizer, self._scheduler = optimizer, scheduler
         self._weights = _class_weights(class_weights, class_counts)
@@ -62,17 +62,14 @@ class FaceClassifier(pl.LightningModule):
 
     def configure_losses(self) -> None:
         """Set `self.loss`: logits (N, classes) and labels (N,) to a mean."""
-        self.loss = nn.CrossEntropyLoss(
-            weight=self._weights, label_smoothing=self._label_smoothing
-        )
+        self.loss = nn.CrossEntropyLoss(weight=self._weights, label_smoothing=self._label_smoothing)
 
     def configure_metrics(self, classes: int) -> None:
         """Set the metrics of train and validation; those of groups are a callback's."""
         metrics = _metrics(classes)
-        self.metrics = nn.ModuleDict(
-            {split: metrics.clone(prefix=f"{split}/") for split in ("train_epoch", "validation")}
-        )
-        self.losses = nn.ModuleDict({name: MeanMetric() for name in self.metrics})
+        self.train_metrics = metrics.clone(prefix="train/")
+        self.validation_metrics = metrics.clone(prefix="validation/")
+        self.train_loss, self.validation_loss = MeanMetric(), MeanMetric()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (N, classes) of uint8 images (N, C, H, W)."""
@@ -82,27 +79,28 @@ class FaceClassifier(pl.LightningModule):
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        loss, _ = self._score("train_epoch", batch)
+        loss, _ = self._score(batch, self.train_loss, self.train_metrics)
         return loss
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
         """Return the predicted classes (N,)."""
-        _, logits = self._score("validation", batch)
+        _, logits = self._score(batch, self.validation_loss, self.validation_metrics)
         return logits.argmax(1)
 
     def predict_step(
         self, batch: FaceBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> torch.Tensor:
         """Return probabilities (N, classes), float32."""
-        return self(batch.images).float().softmax(1)
+        logits: torch.Tensor = self(batch.images)
+        return logits.float().softmax(1)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's train metrics: of augmented faces, while the weights still changed."""
-        self._log("train_epoch", "train")
+        self._log("train", self.train_loss, self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
-        self._log("validation", "validation")
+        self._log("validation", self.validation_loss, self.validation_metrics)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union of nine forms
         """Return the optimizer, and the schedule that advances every step."""
@@ -118,22 +116,23 @@ class FaceClassifier(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _score(self, split: str, batch: FaceBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _score(
+        self, batch: FaceBatch, mean_loss: MeanMetric, metrics: MetricCollection
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and logits of a batch, and add it to the metrics."""
-        logits = self(batch.images)
+        logits: torch.Tensor = self(batch.images)
         loss: torch.Tensor = self.loss(logits, batch.labels)
-        self.losses[split].update(loss.detach(), len(batch.labels))
-        self.metrics[split].update(logits.detach().float(), batch.labels)
+        mean_loss.update(loss.detach(), len(batch.labels))
+        metrics.update(logits.detach().float(), batch.labels)
         return loss, logits
 
-    def _log(self, split: str, name: str) -> None:
-        computed = {"loss": self.losses[split].compute()}
-        for key, value in self.metrics[split].compute().items():
-            computed[key.removeprefix(f"{split}/")] = value
-        self.log_dict({f"{name}/{key}": value for key, value in computed.items()})
-        self.log(f"{name} accuracy", computed["accuracy"], prog_bar=True, logger=False)
-        self.losses[split].reset()
-        self.metrics[split].reset()
+    def _log(self, split: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
+        computed = metrics.compute()
+        self.log_dict({f"{split}/loss": mean_loss.compute(), **computed})
+        accuracy = computed[f"{split}/accuracy"]
+        self.log(f"{split} accuracy", accuracy, prog_bar=True, logger=False)
+        mean_loss.reset()
+        metrics.reset()
 
 
 def _metrics(classes: int) -> MetricCollection:

@@ -18,9 +18,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warm_up: float = 0.3) -> L
     has_momentum = all(
         "betas" in group or group.get("momentum", 0) > 0 for group in optimizer.param_groups
     )
-    return OneCycleLR(
-        optimizer, rates, total_steps, pct_start=warm_up, cycle_momentum=has_momentum
-    )
+    return OneCycleLR(optimizer, rates, total_steps, pct_start=warm_up, cycle_momentum=has_momentum)
 
 
 def cosine(optimizer: Optimizer, total_steps: int) -> LRScheduler:

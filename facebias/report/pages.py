@@ -4,10 +4,9 @@ import base64
 import json
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import OmegaConf
-
-import pandas as pd
 
 from facebias.files import write_text
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves

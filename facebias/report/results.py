@@ -34,6 +34,11 @@ class RunResults:
     left_out: pd.DataFrame
 
     @property
+    def provenance(self) -> str:
+        """Who said what the groups are."""
+        return str(OmegaConf.select(self.config, "data.reader.provenance") or "not stated")
+
+    @property
     def headline_split(self) -> str:
         """The split that counts: test, or validation where test was not scored."""
         present = set(self.predictions["split"])

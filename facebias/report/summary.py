@@ -163,5 +163,5 @@ def _estimate_seconds(config: DictConfig, faces: PreparedFaces) -> float:
         start = time.perf_counter()
         model.loss(model(images.permute(0, 3, 1, 2)), labels).backward()
         spent.append(time.perf_counter() - start)
-    steps = len(rows) / size + len(faces.rows("validation")) / size / 3
-    return float(np.median(spent)) * steps * config.trainer.max_epochs
+    steps: float = len(rows) / size + len(faces.rows("validation")) / size / 3
+    return float(np.median(spent)) * steps * int(config.trainer.max_epochs)

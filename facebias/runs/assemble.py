@@ -62,7 +62,18 @@ def assemble_datamodule(config: DictConfig, faces: PreparedFaces) -> FaceDataMod
         workers=config.data.workers,
         seed=config.seed,
         evaluated=evaluated,
+        constants=run_constants(config),
     )
+
+
+def run_constants(config: DictConfig) -> dict[str, str | int]:
+    """Return what tells the rows of one run from those of another."""
+    return {
+        "run": config.name,
+        "variant": config.bias.variant,
+        "seed": config.seed,
+        "fold": config.data.fold,
+    }
 
 
 def assemble_classifier(
@@ -125,10 +136,8 @@ def assemble_trainer(config: DictConfig) -> pl.Trainer:
             "set trainer.devices=1, and run several seeds or variants beside each other",
         )
     callbacks = [build(node) for node in config.callbacks.values() if node is not None]
-    loggers: list[Logger] = []
-    for name, node in config.logger.items():
-        if node is not None:
-            loggers.append(_logger(str(name), node))
+    nodes = config.get("logger", {})
+    loggers = [_logger(str(name), node) for name, node in nodes.items() if node is not None]
     _quiet()
     trainer: pl.Trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
     return trainer
@@ -154,6 +163,7 @@ def _quiet() -> None:
         ".*does not have many workers.*",  # the faces come from memory
         ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 under torch 2.14
         ".*number of training batches .* is smaller than the logging interval.*",
+        "Be aware that when using `ckpt_path`.*",  # a prediction needs no checkpoint callback
         ".*Checkpoint directory .* exists and is not empty.*",  # we keep the run folder's lock
         ".*Experiment logs directory .* exists and is not empty.*",
     ):

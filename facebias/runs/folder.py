@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from facebias.files import write_json, write_text
 from facebias.runs.environment import environment
 
 CONFIG, STATUS, ENVIRONMENT = "config.yaml", "status.json", "environment.json"
+LOG = "run.log"
 
 
 @contextmanager
@@ -52,13 +54,27 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
         write_json(folder / ENVIRONMENT, environment(config))
         _set_status(folder, "running")
         try:
-            yield folder
+            with _log_file(folder / LOG):
+                yield folder
         except BaseException as error:
             _set_status(folder, "failed", f"{type(error).__name__}: {error}")
             raise
         _set_status(folder, "done")
     finally:
         lock.release()
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Write what is logged to a file of the run too."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def read_run(folder: Path) -> DictConfig:

@@ -5,10 +5,14 @@
     root/test/...
 
 Without split folders the classes lie directly below the root; without class folders the faces
-have no labels, which is enough to predict them.
+have no labels, which is enough to predict them. Files and folders whose names begin with a dot are
+not read.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +20,8 @@ import pandas as pd
 from facebias.data.readers.side_tables import SideRow, read_side_table
 from facebias.data.table import COLUMNS, UNKNOWN, FaceTable
 from facebias.errors import DataError
+
+Record = dict[str, str | None]
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -52,13 +58,14 @@ def read_class_folders(
     folder = Path(root).expanduser()
     attributes = attributes or {}
     _refuse_missing(folder, classes, splits or {})
-    records: list[dict[str, str | None]] = []
-    for part, split in (splits or {"": None}).items():
+    records: list[Record] = []
+    parts: Mapping[str, str | None] = splits or {"": None}
+    for part, split in parts.items():
         records += _read_split(folder, folder / part, split, classes, label_map or {})
     _refuse_unlike(records, folder, classes, splits or {})
     side_rows = [
         row
-        for file in sorted(folder.rglob("*.csv"))
+        for file in _find_side_tables(folder)
         for row in read_side_table(file, attributes, columns or {})
     ]
     records += _join(records, side_rows, folder, attributes)
@@ -68,12 +75,46 @@ def read_class_folders(
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images directly in a folder, by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    )
+    """Return the images directly in a folder, by name.
+
+    Raises:
+        DataError: for a name that is not text in UTF-8.
+    """
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".")
+            and posixpath.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+            and entry.is_file()
+        ]
+    for name in names:
+        _refuse_undecodable(folder, name)
+    return [folder / name for name in sorted(names)]
+
+
+def _refuse_undecodable(folder: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{folder} has an image whose name is not UTF-8: {os.fsencode(name)!r}",
+            "file names in UTF-8",
+            "rename it",
+        ) from error
+
+
+def _find_side_tables(folder: Path) -> list[Path]:
+    """Return the CSV files at any depth below a folder, by path."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in files
+            if name.lower().endswith(".csv") and not name.startswith(".")
+        ]
+    return sorted(found)
 
 
 def _refuse_missing(folder: Path, classes: Sequence[str], splits: Mapping[str, str]) -> None:
@@ -99,31 +140,50 @@ def _read_split(
     split: str | None,
     classes: Sequence[str],
     label_map: Mapping[str, str],
-) -> list[dict[str, str | None]]:
+) -> list[Record]:
     """Return a record for each image of one split."""
-    records = []
-    found = [path for path in sorted(folder.iterdir()) if path.is_dir() and find_images(path)]
-    for place in found:
-        label = label_map.get(place.name, place.name)
-        if label not in classes:
-            raise DataError(
-                f"{folder} has a folder {place.name!r} with {len(find_images(place))} images",
-                f"folders named as the classes {', '.join(classes)}",
-                f"map it to a class with label_map: {{{place.name}: CLASS}}, or move it away",
-            )
-        records += [_record(root, path, label, split) for path in find_images(place)]
+    records, named = [], 0
+    for place in sorted(folder.iterdir()):
+        if place.name.startswith(".") or not place.is_dir():
+            continue
+        images, label = find_images(place), label_map.get(place.name, place.name)
+        _refuse_class_folder(place, len(images), label, classes)
+        records += _records(root, place, images, label, split)
+        named += bool(images)
     loose = find_images(folder)
-    if loose and found:
+    if loose and named:
         raise DataError(
             f"{folder} has {len(loose)} images beside its class folders",
             "every image in the folder of its class",
             "move them",
         )
-    return records + [_record(root, path, None, split) for path in loose]
+    return records + _records(root, folder, loose, None, split)
 
 
-def _record(root: Path, path: Path, label: str | None, split: str | None) -> dict[str, str | None]:
-    source = path.relative_to(root).as_posix()
+def _refuse_class_folder(place: Path, images: int, label: str, classes: Sequence[str]) -> None:
+    """Refuse a class without images, and images without a class; other folders are let be."""
+    if images and label not in classes:
+        raise DataError(
+            f"{place.parent} has a folder {place.name!r} with {images} images",
+            f"folders named as the classes {', '.join(classes)}",
+            f"map it to a class with label_map: {{{place.name}: CLASS}}, or move it away",
+        )
+    if not images and label in classes:
+        raise DataError(
+            f"{place} has no images directly in it",
+            f"images ({', '.join(sorted(IMAGE_SUFFIXES))})",
+            "put the images there, or move the folder away",
+        )
+
+
+def _records(
+    root: Path, folder: Path, images: Sequence[Path], label: str | None, split: str | None
+) -> list[Record]:
+    below = folder.relative_to(root).as_posix()
+    return [_record(posixpath.normpath(f"{below}/{path.name}"), label, split) for path in images]
+
+
+def _record(source: str, label: str | None, split: str | None) -> Record:
     return {
         "id": source,
         "source": source,
@@ -135,7 +195,7 @@ def _record(root: Path, path: Path, label: str | None, split: str | None) -> dic
 
 
 def _refuse_unlike(
-    records: Sequence[Mapping[str, str | None]],
+    records: Sequence[Record],
     folder: Path,
     classes: Sequence[str],
     splits: Mapping[str, str],
@@ -143,7 +203,10 @@ def _refuse_unlike(
     """Refuse a data set without images, or with classes that a split lacks."""
     if not records:
         raise DataError(
-            f"{folder} holds no images", f"images ({', '.join(sorted(IMAGE_SUFFIXES))})"
+            f"{folder} holds no images",
+            f"images ({', '.join(sorted(IMAGE_SUFFIXES))}), or folders named as the classes "
+            f"{', '.join(classes)} that hold them",
+            "check data.root, and data.reader.splits if its folders are splits",
         )
     for part, split in splits.items():
         seen = {record["label"] for record in records if record["split"] == split}
@@ -157,49 +220,72 @@ def _refuse_unlike(
 
 
 def _join(
-    records: list[dict[str, str | None]],
+    records: list[Record],
     side_rows: Sequence[SideRow],
     root: Path,
     attributes: Mapping[str, Sequence[str]],
-) -> list[dict[str, str | None]]:
+) -> list[Record]:
     """Put groups into the records; return a record for each line whose image is missing."""
     for record in records:
         record.update(dict.fromkeys(attributes, UNKNOWN))
-    by_key = _keys(records, root)
-    missing: dict[str, dict[str, str | None]] = {}
+    folders = {
+        file: file.parent.relative_to(root).as_posix() for file in {r.file for r in side_rows}
+    }
+    by_source = {str(record["source"]): record for record in records}
+    by_name = _names(records, set(folders.values()))
+    missing: dict[str, Record] = {}
     for row in side_rows:
-        found = by_key.get(row.file.parent, {}).get(row.key.lower(), [])
+        source = _named(row, root, folders[row.file])
+        exact = by_source.get(source)
+        found = [exact] if exact else by_name[folders[row.file]].get(row.key.lower(), [])
         for record in found:
             known = {name: group for name, group in row.groups.items() if group != UNKNOWN}
             _refuse_contradiction(record, known, row)
             record.update(known)
         if not found:
-            source = (row.file.parent / row.key).relative_to(root).as_posix()
-            missing[source] = _record(root, root / source, None, None) | {
+            missing[source] = _record(source, None, None) | {
                 "left_out": f"no image: named in {row.file.name}, line {row.line}",
                 **dict.fromkeys(attributes, UNKNOWN),
             }
     return list(missing.values())
 
 
-def _keys(
-    records: Sequence[dict[str, str | None]], root: Path
-) -> dict[Path, dict[str, list[dict[str, str | None]]]]:
-    """Index records by each folder above them, and there by path, file name and bare name."""
-    index: dict[Path, dict[str, list[dict[str, str | None]]]] = {}
+def _named(row: SideRow, root: Path, folder: str) -> str:
+    """Return the path below the root that a line names, which need not exist."""
+    source = posixpath.normpath(posixpath.join(folder, row.key.replace("\\", "/")))
+    if source.startswith("/") or source.split("/")[0] == ".." or row.key[1:2] == ":":
+        raise DataError(
+            f"{row.file}, line {row.line}: {row.key!r} leads out of {root}",
+            "the path of an image, from the folder of the CSV file, or its bare name",
+            "correct the line",
+        )
+    return source
+
+
+def _names(
+    records: Sequence[Record], folders: Container[str]
+) -> defaultdict[str, dict[str, list[Record]]]:
+    """Index records by each of the folders above them, and there by path, file name and stem."""
+    index: defaultdict[str, dict[str, list[Record]]] = defaultdict(dict)
     for record in records:
-        path = root / str(record["source"])
-        for folder in path.relative_to(root).parents:
-            place = index.setdefault(root / folder, {})
-            inside = path.relative_to(root / folder).as_posix()
-            for key in {inside.lower(), path.name.lower(), path.stem.lower()}:
-                place.setdefault(key, []).append(record)
+        source = str(record["source"]).lower()
+        name = posixpath.basename(source)
+        for folder, inside in _above(str(record["source"])):
+            if folder in folders:
+                for key in {inside.lower(), name, posixpath.splitext(name)[0]}:
+                    index[folder].setdefault(key, []).append(record)
     return index
 
 
-def _refuse_contradiction(
-    record: Mapping[str, str | None], groups: Mapping[str, str], row: SideRow
-) -> None:
+def _above(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each folder above a path, and the path from there."""
+    place = source
+    while place := posixpath.dirname(place):
+        yield place, source[len(place) + 1 :]
+    yield ".", source
+
+
+def _refuse_contradiction(record: Record, groups: Mapping[str, str], row: SideRow) -> None:
     for name, group in groups.items():
         if record[name] not in (UNKNOWN, group):
             raise DataError(
@@ -210,5 +296,5 @@ def _refuse_contradiction(
             )
 
 
-def _seen(records: Sequence[Mapping[str, str | None]], attribute: str) -> tuple[str, ...]:
+def _seen(records: Sequence[Record], attribute: str) -> tuple[str, ...]:
     return tuple(sorted({str(record[attribute]) for record in records} - {UNKNOWN}))

@@ -9,8 +9,10 @@ import codecs
 import csv
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,11 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+# What a text that is neither JSON nor a Python literal leads their parsers to.
+_UNPARSABLE = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
+_LISTED = 10  # columns that a message names
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,14 @@ def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not {encoding} text (byte {error.start})",
-            "a CSV file in UTF-8, or in UTF-16 with a byte order mark",
-            "save it as UTF-8",
-        ) from error
+        raise _not_text(file, encoding, error.start) from error
+    if "\0" in text:
+        raise _not_text(file, encoding, text.index("\0"))
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not reader.fieldnames:
-        raise DataError(f"{file} is empty", "a header line with the names of the columns")
     records = []
     try:
+        if not reader.fieldnames:
+            raise DataError(f"{file} is empty", "a header line with the names of the columns")
         for record in reader:
             records.append(
                 (
@@ -74,6 +79,14 @@ def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise DataError(f"{file}, line {reader.line_num}: {error}", "a CSV file") from error
     return records
+
+
+def _not_text(file: Path, encoding: str, place: int) -> DataError:
+    return DataError(
+        f"{file} is not {encoding} text (at {place})",
+        "a CSV file in UTF-8, or in UTF-16 with a byte order mark",
+        "save it as UTF-8",
+    )
 
 
 def read_side_table(
@@ -91,13 +104,13 @@ def read_side_table(
             things in one line, or a group that is not declared; with the file and the line.
     """
     records = read_csv_records(file)
-    if not records:
+    if not _says_groups(records, attributes, columns):
         return []
     names = (columns["source"],) if "source" in columns else KEYS
     key = next((name for name in names if name in records[0][1]), None)
     if key is None:
         raise DataError(
-            f"{file} has the columns {', '.join(records[0][1])}",
+            f"{file} has the columns {', '.join(list(records[0][1])[:_LISTED])}",
             f"one of {', '.join(names)} that names the image",
             "add the column, or name yours with columns.source in the reader's configuration",
         )
@@ -106,6 +119,19 @@ def read_side_table(
         for line, record in records
         if record[key]
     ]
+
+
+def _says_groups(
+    records: Sequence[tuple[int, Mapping[str, str]]],
+    attributes: Mapping[str, Sequence[str]],
+    columns: Mapping[str, str],
+) -> bool:
+    """Tell whether a CSV file is about groups at all; others, such as landmarks, are let be."""
+    wanted = {columns.get(attribute, attribute) for attribute in attributes}
+    return any(
+        wanted & record.keys() or any(text.startswith("{") for text in record.values())
+        for _, record in records
+    )
 
 
 def _groups(
@@ -120,7 +146,8 @@ def _groups(
     groups = {}
     for attribute, declared in attributes.items():
         column = columns.get(attribute, attribute)
-        said = {str(value) for value in (record.get(column), nested.get(column)) if value}
+        values = (record.get(column), *(each.get(column) for each in nested))
+        said = {str(value).strip() for value in values if value is not None} - {"", UNKNOWN}
         if len(said) > 1:
             raise DataError(
                 f"{file}, line {line}: {attribute} is {' and '.join(sorted(said))}",
@@ -138,21 +165,28 @@ def _groups(
     return groups
 
 
-def _nested(file: Path, line: int, record: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the columns with JSON or Python text say, such as `file_attributes`."""
-    found: dict[str, Any] = {}
+def _nested(file: Path, line: int, record: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Return what each column with JSON or Python text says, such as `file_attributes`."""
+    found: list[Mapping[str, Any]] = []
     for name, text in record.items():
-        if not text.startswith("{"):
-            continue
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
+        if text.startswith("{"):
             try:
-                value = ast.literal_eval(text)  # literals only: nothing is run
-            except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+                value = _parsed(text)
+            except _UNPARSABLE as error:
                 raise DataError(
-                    f"{file}, line {line}: {name} is {text[:60]!r}", "JSON text or a Python dict"
+                    f"{file}, line {line}: {name} is {text[:60]!r}",
+                    "JSON text or a Python dict",
+                    "correct the line",
                 ) from error
-        if isinstance(value, dict):
-            found.update(value)
+            found += [value] if isinstance(value, dict) else []
     return found
+
+
+@lru_cache(maxsize=4096)  # many lines say the same
+def _parsed(text: str) -> Any:  # noqa: ANN401
+    """Read JSON or a Python literal; nothing is run."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        with warnings.catch_warnings(action="ignore"):  # an odd escape is no matter here
+            return ast.literal_eval(text)

@@ -40,26 +40,44 @@ def read_table(
     named = columns.get("source", next((key for key in KEYS if key in given), "source"))
     rows = pd.DataFrame({"source": _column(given, named, path).astype(str)})
     rows["id"] = rows["source"]
-    rows["label"] = _optional(given, columns, "label").replace(dict(label_map or {}))
+    labels = dict(label_map or {})
+    rows["label"] = _optional(given, columns, "label").map(lambda label: labels.get(label, label))
     rows["identity"] = _optional(given, columns, "identity").fillna(rows["id"])
     rows["split"] = _optional(given, columns, "split")
     rows["left_out"] = ""
     _refuse_splits(rows, path)
     declared = {}
     for name, groups in (attributes or {}).items():
-        rows[name] = _column(given, columns.get(name, name), path).fillna(UNKNOWN).astype(str)
+        rows[name] = _column(given, columns.get(name, name), path)
+        rows[name] = rows[name].astype(object).fillna(UNKNOWN).astype(str)
         declared[name] = tuple(groups) or tuple(sorted(set(rows[name]) - {UNKNOWN}))
     rows = rows[[*COLUMNS, *declared]]
     return FaceTable(rows, Path(root).expanduser(), tuple(classes), declared, provenance)
+
+
+def table_columns(file: Path) -> set[str]:
+    """Return the names of a table's columns."""
+    return {str(name) for name in _read(file).columns}
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"there is no file {path}", "a CSV or Parquet file with a row a face")
     if path.suffix.lower() in (".parquet", ".pq"):
+        frame = _read_parquet(path)
+    else:
+        frame = pd.DataFrame([record for _, record in read_csv_records(path)])
+        frame = frame.mask(frame == "", None)
+    if frame.empty:
+        raise DataError(f"{path} has no rows", "a row a face", "fill it")
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
         return pd.read_parquet(path)
-    frame = pd.DataFrame([record for _, record in read_csv_records(path)])
-    return frame.mask(frame == "", None)
+    except (ValueError, OSError) as error:  # what pyarrow raises
+        raise DataError(f"{path} is no Parquet file ({error})", "a CSV or Parquet file") from error
 
 
 def _column(given: pd.DataFrame, name: str, path: Path) -> pd.Series:
@@ -78,7 +96,8 @@ def _optional(given: pd.DataFrame, columns: Mapping[str, str], meaning: str) -> 
     if meaning in columns and name not in given:
         raise DataError(f"the table has no column {name!r}", f"a column for {meaning}")
     found = given[name] if name in given else pd.Series(None, index=given.index)
-    return found.astype(object).where(found.notna(), None)
+    text = found.astype(object)
+    return text.where(text.isna(), text.astype(str)).where(text.notna(), None)
 
 
 def _refuse_splits(rows: pd.DataFrame, path: Path) -> None:

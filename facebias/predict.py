@@ -1,0 +1,66 @@
+"""Put other faces before a finished run: the same tables, pictures and page.
+
+python -m facebias.predict run=FOLDER faces=FOLDER_OR_TABLE
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from facebias.commandline import run_verb
+from facebias.schemas import Predict
+
+
+def predict(config: DictConfig) -> Path:
+    """Run one prediction from a checked configuration.
+
+    Args:
+        config: `facebias.schemas.Predict`, as `facebias.config.check` returns it.
+
+    Returns:
+        The output folder.
+
+    Raises:
+        FacebiasError: for a run, faces or folders that do not fit.
+    """
+    import torch
+
+    from facebias.data.datamodule import FaceDataModule
+    from facebias.report.pages import write_run_report
+    from facebias.report.summary import print_summary
+    from facebias.runs.assemble import assemble_classifier, assemble_trainer, run_constants
+    from facebias.runs.checkpoints import checkpoint_file
+    from facebias.runs.folder import open_run
+    from facebias.runs.others import read_other_faces, read_train_config
+
+    run, folder = Path(config.run).expanduser(), Path(config.paths.run)
+    trained = read_train_config(run)
+    with open_run(folder, config):
+        faces = read_other_faces(config, trained)
+        faces.write(folder)
+        classes = len(faces.table.classes)
+        model = assemble_classifier(trained, torch.ones(classes), training=False)
+        loaders = FaceDataModule(
+            faces,
+            None,
+            batch_size=config.batch_size,
+            workers=0,
+            seed=0,
+            evaluated=faces.splits,
+            constants=run_constants(trained),
+        )
+        which = trained.checkpoint.use if config.checkpoint == "run" else config.checkpoint
+        assemble_trainer(config).predict(
+            model,
+            datamodule=loaders,
+            return_predictions=False,
+            ckpt_path=checkpoint_file(run, which),
+            weights_only=True,
+        )
+        write_run_report(folder)
+    print_summary(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_verb("predict", Predict, predict)

@@ -1,0 +1,92 @@
+"""Faces that a run has not seen, read the way its own were."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from facebias.config import check
+from facebias.data.bias import AllFaces
+from facebias.data.prepare import PreparedFaces, store_faces
+from facebias.data.readers.folders import read_class_folders
+from facebias.data.readers.tables import read_table, table_columns
+from facebias.data.statistics import PixelStatistics
+from facebias.data.table import UNKNOWN, FaceTable
+from facebias.errors import DataError
+from facebias.runs.assemble import face_format
+from facebias.runs.folder import read_run
+from facebias.schemas import Train
+
+
+def read_train_config(run: Path) -> DictConfig:
+    """Return the configuration of a finished training, checked like any other.
+
+    Raises:
+        RunError: if the folder is no finished run's.
+        ConfigError: if it was written by another version and does not fit this one.
+    """
+    return check(read_run(run), Train)
+
+
+def read_other_faces(config: DictConfig, trained: DictConfig) -> PreparedFaces:
+    """Read and store the faces of a prediction; all of them count as test faces.
+
+    Args:
+        config: a checked `facebias.schemas.Predict`.
+        trained: the run's configuration: classes, attributes and size of the faces.
+
+    Raises:
+        DataError: if the faces do not fit the run.
+    """
+    table = _read(config, trained)
+    table = table.with_rows(table.rows.assign(split="test"))
+    cache = Path(config.paths.cache).expanduser() if trained.data.store == "disk" else None
+    table, store = store_faces(table, face_format(trained), cache, config.max_bad)
+    nothing = PixelStatistics(np.zeros(0, np.float32), np.zeros(0, np.float32))
+    bias = AllFaces(trained.bias.variant)
+    return PreparedFaces(table, store, nothing, table.cells("train"), bias)
+
+
+def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
+    """Read a folder or a table, with those of the run's attributes that it knows."""
+    faces = Path(config.faces).expanduser()
+    classes = list(trained.data.reader.classes)
+    asked = _groups(config.attributes)
+    of_run = _groups(trained.data.reader.attributes)
+    attributes = asked or of_run
+    label_map, columns = dict(config.label_map or {}), dict(config.columns or {})
+    if faces.is_dir():
+        table = read_class_folders(
+            str(faces), classes, attributes, label_map=label_map, columns=columns
+        )
+    elif faces.is_file():
+        if not asked:
+            there = table_columns(faces)
+            attributes = {
+                name: groups for name, groups in of_run.items() if columns.get(name, name) in there
+            }
+        table = read_table(str(faces), str(faces.parent), classes, attributes, label_map, columns)
+    else:
+        raise DataError(
+            f"there is nothing at {faces}",
+            "a folder of images, a folder of class folders, or a CSV or Parquet table",
+            "give faces=FOLDER_OR_TABLE",
+        )
+    return table if asked else _without_unheard(table)
+
+
+def _groups(attributes: DictConfig | None) -> Mapping[str, Sequence[str]]:
+    return {str(name): list(groups) for name, groups in (attributes or {}).items()}
+
+
+def _without_unheard(table: FaceTable) -> FaceTable:
+    """Drop the run's attributes that these faces say nothing of."""
+    known = {
+        name: groups
+        for name, groups in table.attributes.items()
+        if (table.rows[name] != UNKNOWN).any()
+    }
+    dropped = [name for name in table.attributes if name not in known]
+    return replace(table, rows=table.rows.drop(columns=dropped), attributes=known)

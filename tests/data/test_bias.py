@@ -1,0 +1,130 @@
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+
+from facebias.data.bias import NOT_COMPOSED, AllFaces, AttributeShares, compose
+from facebias.data.table import FaceTable
+from facebias.errors import CompositionError, DataError
+from tests.data.made_tables import face_rows, face_table, random_table, shuffled
+
+EVEN = {"female": 0.5, "male": 0.5}
+
+
+def split_table(count: int = 600) -> FaceTable:
+    table = random_table(count)
+    splits = ["train", "train", "train", "validation", "test"] * (count // 5)
+    return table.with_rows(table.rows.assign(split=splits))
+
+
+def dose(share: float, total: int | None = 60) -> AttributeShares:
+    shares = {"female": share, "male": 1 - share}
+    return AttributeShares("dose", "gender", shares, [EVEN], total)
+
+
+def taken(table: FaceTable, bias: AllFaces | AttributeShares, seed: int = 0) -> pd.DataFrame:
+    return compose(table, bias, seed).used("train").set_index("id")
+
+
+def test_the_counts_are_those_of_the_bias() -> None:
+    table = split_table()
+    bias = dose(0.8, None)
+    composed = compose(table, bias, 0)
+    wanted = bias.counts(table.cells("train", "gender"))
+    pd.testing.assert_frame_equal(
+        composed.cells("train", "gender"), wanted, check_names=False, check_dtype=False
+    )
+    assert wanted.to_numpy().sum() > 0
+
+
+def test_twins_have_the_same_label_counts() -> None:
+    women = AttributeShares("women", "gender", {"female": 1}, [{"male": 1}])
+    men = AttributeShares("men", "gender", {"male": 1}, [{"female": 1}])
+    first, second = (taken(split_table(), bias) for bias in (women, men))
+    assert first["label"].value_counts().to_dict() == second["label"].value_counts().to_dict()
+    assert set(first["gender"]) == {"female"}
+    assert set(second["gender"]) == {"male"}
+
+
+def test_doses_are_nested() -> None:
+    faces = [taken(split_table(), dose(share)) for share in (0.5, 0.6, 0.7, 0.8, 0.9)]
+    for smaller, larger in pairwise(faces):
+        women = {name for name in smaller.index if smaller.loc[name, "gender"] == "female"}
+        men = {name for name in larger.index if larger.loc[name, "gender"] == "male"}
+        assert women < set(larger.index)
+        assert men < set(smaller.index)
+
+
+def test_totals_are_nested() -> None:
+    sizes = [set(taken(split_table(), dose(0.5, total)).index) for total in (20, 40, 60)]
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert [len(size) for size in sizes] == [20, 40, 60]
+
+
+def test_no_face_is_taken_twice_and_every_row_stays_in_the_table() -> None:
+    table = split_table()
+    composed = compose(table, dose(0.8), 0)
+    assert composed.rows["id"].tolist() == table.rows["id"].tolist()
+    assert composed.used("train")["id"].is_unique
+    assert set(composed.rows["left_out"]) == {"", NOT_COMPOSED}
+
+
+def test_validation_and_test_are_untouched() -> None:
+    table = split_table()
+    composed = compose(table, dose(0.9, 20), 0)
+    for split in ("validation", "test"):
+        pd.testing.assert_frame_equal(composed.used(split), table.used(split))
+
+
+def test_faces_of_unknown_group_are_never_taken() -> None:
+    table = split_table()
+    assert (table.used("train")["gender"] == "unknown").any()
+    assert (taken(table, dose(0.6, None))["gender"] != "unknown").all()
+
+
+def test_all_faces_takes_all_with_unknown_ones() -> None:
+    table = split_table()
+    pd.testing.assert_frame_equal(compose(table, AllFaces(), 0).rows, table.rows)
+
+
+def test_order_of_rows_plays_no_part_and_the_seed_does() -> None:
+    table = split_table()
+    assert set(taken(shuffled(table), dose(0.8)).index) == set(taken(table, dose(0.8)).index)
+    assert set(taken(table, dose(0.8), seed=1).index) != set(taken(table, dose(0.8)).index)
+
+
+def test_a_face_of_another_cell_moves_no_face_of_this_one() -> None:
+    table = split_table()
+    more = face_rows(["neutral"], genders=["male"], splits=["train"])
+    more = more.assign(id="more.png", identity="more.png")
+    larger = table.with_rows(pd.concat([table.rows, more], ignore_index=True))
+    names = {
+        frozenset(faces.index[faces["gender"] == "female"])
+        for faces in (taken(table, dose(0.5)), taken(larger, dose(0.5, 60)))
+    }
+    assert len(names) == 1
+
+
+def test_an_attribute_that_is_absent_is_named() -> None:
+    with pytest.raises(DataError, match=r"bias\.attribute is 'age'") as caught:
+        compose(split_table(), AttributeShares("old", "age", {"old": 1}), 0)
+    assert "gender" in caught.value.expected
+
+
+def test_too_large_a_total_is_refused_with_the_largest_that_works() -> None:
+    with pytest.raises(CompositionError) as caught:
+        compose(split_table(), dose(0.8, 600), 0)
+    largest = int(caught.value.todo.rpartition("=")[2])
+    assert len(taken(split_table(), dose(0.8, largest))) == largest
+
+
+def test_unknown_faces_do_not_fill_a_cell() -> None:
+    table = face_table(
+        face_rows(
+            ["happy", "happy", "neutral", "neutral"],
+            genders=["female", "unknown", "female", "male"],
+            splits=["train"] * 4,
+        )
+    )
+    with pytest.raises(CompositionError, match="happy, male: 0 of 1"):
+        compose(table, AttributeShares("men", "gender", {"male": 1}), 0)

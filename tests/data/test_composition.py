@@ -1,0 +1,187 @@
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from facebias.data.composition import attribute_counts, largest_remainder
+from facebias.data.readers.folders import read_class_folders
+from facebias.errors import CompositionError
+from tests.drawn_faces import ATTRIBUTES, CLASSES
+
+GROUPS = ["female", "male", "other"]
+SHARE = st.integers(0, 20)
+WEIGHTS = st.lists(SHARE, min_size=1, max_size=6).filter(any)
+TABLES = st.lists(st.lists(st.integers(1, 40), min_size=3, max_size=3), min_size=1, max_size=4)
+SHARES = st.fixed_dictionaries(dict.fromkeys(GROUPS, SHARE)).filter(lambda each: any(each.values()))
+ONES = {"female": 1, "male": 1, "other": 1}
+
+
+def frame(cells: list[list[int]]) -> pd.DataFrame:
+    classes = [f"class{number}" for number in range(len(cells))]
+    return pd.DataFrame(cells, index=classes, columns=GROUPS)
+
+
+def exact_apportionment(total: int, weights: list[Fraction]) -> list[int]:
+    """Apportion with whole fractions, one seat after the other."""
+    quotas = [total * weight / sum(weights) for weight in weights]
+    counts = [int(quota) for quota in quotas]
+    for _ in range(total - sum(counts)):
+        remainders = [quota - count for quota, count in zip(quotas, counts, strict=True)]
+        counts[remainders.index(max(remainders))] += 1
+    return counts
+
+
+# Largest remainder
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 5000), WEIGHTS)
+def test_apportionment_is_that_of_whole_fractions(total: int, weights: list[int]) -> None:
+    expected = exact_apportionment(total, [Fraction(weight) for weight in weights])
+    assert largest_remainder(total, weights).tolist() == expected
+    assert largest_remainder(total, [weight / 10 for weight in weights]).tolist() == expected
+
+
+@given(st.integers(0, 100_000), st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_apportionment_adds_up_and_is_within_one(total: int, shares: list[float]) -> None:
+    assume(sum(shares) > 1e-3)
+    counts = largest_remainder(total, shares)
+    exact = total * np.array(shares) / sum(shares)
+    assert counts.sum() == total
+    assert (np.abs(counts - exact) < 1 + 1e-6).all()
+    assert (counts >= 0).all()
+
+
+def test_noise_of_floats_decides_no_tie() -> None:
+    assert largest_remainder(10, [0.1 + 0.2, 0.7]).tolist() == [3, 7]
+    assert largest_remainder(5, [0.5, 0.5]).tolist() == [3, 2]
+    assert largest_remainder(10, [1 / 3] * 3).tolist() == [4, 3, 3]
+    assert largest_remainder(3, [0, 1, 1]).tolist() == [0, 2, 1]
+
+
+# Compositions by an attribute
+
+
+@settings(max_examples=200)
+@given(TABLES, SHARES, SHARES)
+def test_twins_have_equal_label_counts_and_the_asked_shares(
+    cells: list[list[int]], shares: dict[str, float], other: dict[str, float]
+) -> None:
+    available = frame(cells)
+    try:
+        first = attribute_counts(available, shares, [other])
+        second = attribute_counts(available, other, [shares])
+    except CompositionError:
+        return
+    assert (first.sum(axis=1) == second.sum(axis=1)).all()
+    assert (first.sum(axis=1) > 0).all()
+    for composed, asked in ((first, shares), (second, other)):
+        assert (composed <= available).to_numpy().all()
+        for count, row in zip(composed.sum(axis=1), composed.to_numpy(), strict=True):
+            weights = [Fraction(asked[group]) for group in GROUPS]
+            assert row.tolist() == exact_apportionment(int(count), weights)
+
+
+@settings(max_examples=200)
+@given(TABLES, SHARES)
+def test_the_largest_total_of_a_label_is_that_of_trying_every_one(
+    cells: list[list[int]], shares: dict[str, float]
+) -> None:
+    weights = [Fraction(shares[group]) for group in GROUPS]
+    largest = [
+        max(
+            total
+            for total in range(sum(row) + 1)
+            if np.all(np.array(exact_apportionment(total, weights)) <= row)
+        )
+        for row in cells
+    ]
+    assume(all(largest))
+    assert attribute_counts(frame(cells), shares).sum(axis=1).tolist() == largest
+
+
+@settings(max_examples=200)
+@given(TABLES, SHARES, SHARES, st.integers(1, 200))
+def test_a_refusal_names_short_cells_and_a_total_that_works(
+    cells: list[list[int]], shares: dict[str, float], other: dict[str, float], total: int
+) -> None:
+    available = frame(cells)
+    try:
+        composed = attribute_counts(available, shares, [other], total)
+        assert composed.to_numpy().sum() == total
+    except CompositionError as error:
+        named = re.findall(r"(class\d), (\w+): (\d+) of (\d+)", error.found)
+        assert named or "leave a class without any" in error.found
+        for label, group, have, need in named:
+            assert available.loc[label, group] == int(have) < int(need)
+        works = re.search(r"bias\.total=(\d+)", error.todo)
+        if works:
+            again = attribute_counts(available, shares, [other], int(works[1]))
+            assert again.to_numpy().sum() == int(works[1])
+
+
+def test_a_refusal_in_full() -> None:
+    available = frame([[10, 4, 0], [6, 9, 0]])
+    twins = [{"male": 1}]
+    with pytest.raises(CompositionError) as caught:
+        attribute_counts(available, {"female": 1}, twins, total=20)
+    assert "cannot supply 20 faces" in caught.value.found
+    assert "class0, male: 4 of 8; class1, female: 6 of 12; class1, male: 9 of 12" in (
+        caught.value.found
+    )
+    assert caught.value.expected.startswith("at most 10 faces")
+    assert caught.value.todo == "set bias.total=10"
+    assert attribute_counts(available, {"female": 1}, twins)["female"].tolist() == [4, 6]
+
+
+def test_a_cell_that_is_empty_is_named_and_no_total_is_offered() -> None:
+    with pytest.raises(CompositionError, match="class1, other: 0 of ") as caught:
+        attribute_counts(frame([[5, 5, 5], [5, 5, 0]]), {"other": 1})
+    assert caught.value.todo == "choose shares that the data has"
+
+
+@pytest.mark.parametrize("total", [0, 1, -3])
+def test_a_total_that_leaves_a_class_empty_is_refused(total: int) -> None:
+    with pytest.raises(CompositionError, match="leave a class without any") as caught:
+        attribute_counts(frame([[5, 5, 5], [5, 5, 5]]), ONES, total=total)
+    assert "2 to 30 faces" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"women": 1.0},
+        {"female": -0.5, "male": 1.5},
+        {"female": 0.0},
+        {},
+        {"female": float("nan")},
+        {"female": float("inf")},
+    ],
+)
+def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(CompositionError, match="the shares") as caught:
+        attribute_counts(frame([[5, 5, 5]]), shares)
+    assert "female, male, other" in caught.value.expected
+    with pytest.raises(CompositionError, match="the shares"):
+        attribute_counts(frame([[5, 5, 5]]), ONES, [shares])
+
+
+def test_real_emotions_give_496_faces_to_each_gender(real_data: Callable[[str], Path]) -> None:
+    table = read_class_folders(
+        str(real_data("emotions")), CLASSES, ATTRIBUTES, {"train": "train", "test": "test"}
+    )
+    upright = ~table.rows["id"].str.endswith("_flipped.png")
+    available = table.with_rows(table.rows[upright]).cells("train", "gender")
+    known = available.drop(columns="unknown")
+    assert known.to_numpy().sum() == 1196
+    women = attribute_counts(known, {"female": 1}, [{"male": 1}])
+    men = attribute_counts(known, {"male": 1}, [{"female": 1}])
+    assert women["female"].sum() == men["male"].sum() == 496
+    assert women["male"].sum() == men["female"].sum() == 0
+    assert (women.sum(axis=1) == men.sum(axis=1)).all()

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from facebias.errors import RunError
+from facebias.runs.folder import open_run, read_run
+
+CONFIG = DictConfig({"seed": 3, "data": {"seed": 5}, "name": "x"})
+
+
+def status(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((folder / "status.json").read_text())
+    return found
+
+
+def test_status_is_running_then_done(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", CONFIG) as folder:
+        assert status(folder)["status"] == "running"
+        with pytest.raises(RunError, match="running"):
+            read_run(folder)
+    assert status(folder)["status"] == "done"
+    assert read_run(folder) == CONFIG
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
+def test_status_says_why_a_run_failed(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)), open_run(tmp_path, CONFIG):
+        raise error
+    assert status(tmp_path)["status"] == "failed"
+    assert type(error).__name__ in status(tmp_path)["reason"]
+
+
+def test_environment_is_recorded(tmp_path: Path) -> None:
+    with open_run(tmp_path, CONFIG):
+        pass
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["seed"] == 3
+    assert environment["data_seed"] == 5
+    assert {"torch", "lightning", "hydra-core"} <= set(environment["versions"])
+    assert environment["threads"] >= 1
+
+
+def test_the_configuration_is_written_as_it_was(tmp_path: Path) -> None:
+    with open_run(tmp_path, CONFIG):
+        pass
+    assert OmegaConf.load(tmp_path / "config.yaml") == CONFIG
+
+
+def test_a_second_live_run_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
+    with (
+        open_run(tmp_path, CONFIG),
+        pytest.raises(RunError, match="another run"),
+        open_run(tmp_path, CONFIG),
+    ):
+        pass
+    assert status(tmp_path)["status"] == "done"
+    with open_run(tmp_path, CONFIG):
+        assert status(tmp_path)["status"] == "running"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="paths.outputs"), open_run(tmp_path / "file" / "x", CONFIG):
+        pass
+
+
+def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run folder"):
+        read_run(tmp_path)

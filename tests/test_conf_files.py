@@ -1,0 +1,119 @@
+"""Every file in conf/ composes and passes the check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from facebias import schemas
+from facebias.config import check, conf_folder, register_resolvers
+
+CONF = conf_folder()
+VERBS = {"train": schemas.Train, "predict": schemas.Predict}
+# What a user must say, for each option that leaves something open.
+OPEN = {
+    "data": ["data.reader.classes=[happy,neutral]", "data.channels=1", "data.height=48"],
+    "model/timm": ["model.name=convnext_atto"],
+    "bias/attribute_shares": ["bias.attribute=gender"],
+}
+EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
+
+
+def _composes(config_name: str, *overrides: str) -> None:
+    register_resolvers()
+    needed = {
+        "train": ["data.root=/faces"],
+        "predict": ["run=/run", "faces=/faces"],
+    }[config_name]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose(config_name, ["paths.run=/out", *needed, *overrides])
+    checked = check(config, VERBS[config_name])
+    assert "???" not in OmegaConf.to_yaml(checked)
+
+
+def _options() -> list[str]:
+    files = (path for path in CONF.glob("*/*.yaml") if not path.stem.startswith("_"))
+    return sorted(f"{path.parent.name}/{path.stem}" for path in files)
+
+
+@pytest.mark.parametrize("config_name", VERBS)
+def test_an_entry_point_composes(config_name: str) -> None:
+    _composes(config_name)
+
+
+def test_every_entry_point_is_known_here() -> None:
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(VERBS)
+
+
+@pytest.mark.parametrize("option", _options())
+def test_every_option_of_every_group_composes(option: str) -> None:
+    group, _, name = option.partition("/")
+    added = "+" if group in ("experiment", "debug") else ""
+    _composes("train", f"{added}{group}={name}", *OPEN.get(option, OPEN.get(group, [])))
+
+
+@pytest.mark.parametrize("option", [name for name in _options() if name.startswith("trainer/")])
+def test_a_prediction_runs_on_every_trainer(option: str) -> None:
+    _composes("predict", option.replace("/", "="))
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_an_experiment_goes_with_the_quick_look(file: Path) -> None:
+    _composes("train", f"+experiment={file.stem}", "+debug=quick")
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_an_experiment_is_short_and_says_its_command(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_"
+    assert len(lines) <= 20
+    assert f"# python -m facebias.train +experiment={file.stem} data.root=FOLDER" in lines
+    assert f"name: {file.stem}" in lines
+
+
+def test_the_male_and_female_experiments_are_twins() -> None:
+    register_resolvers()
+    shares = {}
+    for name in ("male", "female"):
+        overrides = [f"+experiment=emotions_{name}_only", "data.root=/faces", "paths.run=/out"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            bias = check(compose("train", overrides), schemas.Train).bias
+        shares[name] = (bias.shares, bias.twins)
+    assert shares["male"][1] == [shares["female"][0]]
+    assert shares["female"][1] == [shares["male"][0]]
+
+
+def test_a_checkout_has_its_own_conf_folder() -> None:
+    assert CONF.samefile(Path(__file__).parents[1] / "conf")
+    assert (CONF / "train.yaml").is_file()
+
+
+def test_an_installed_package_has_conf_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facebias.config.__file__", str(tmp_path / "facebias" / "config.py"))
+    assert conf_folder() == tmp_path / "conf"
+    (tmp_path / "facebias" / "conf").mkdir(parents=True)
+    assert conf_folder() == tmp_path / "facebias" / "conf"
+
+
+def test_unique_letters_are_the_same_within_a_process_and_differ_between() -> None:
+    code = (
+        "from omegaconf import OmegaConf\n"
+        "from facebias.config import register_resolvers\n"
+        "register_resolvers()\n"
+        "config = OmegaConf.create({'a': '${unique:}', 'b': '${unique:}'})\n"
+        "register_resolvers()\n"
+        "print(config.a, config.b)\n"
+    )
+    pairs = [
+        subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert all(first == second and len(first) == 6 for first, second in pairs)
+    assert pairs[0] != pairs[1]

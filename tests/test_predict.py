@@ -1,0 +1,167 @@
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facebias.errors import ConfigError, DataError, RunError
+from facebias.predict import predict
+from facebias.train import train
+from tests.trained import compose_predict, compose_train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> Path:
+    return train(compose_train(tmp_path_factory.mktemp("run"), faces_root))
+
+
+def test_its_own_test_faces_get_the_probabilities_of_the_training(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    folder = predict(compose_predict(tmp_path, run, faces_root / "test"))
+    trained = pd.read_parquet(run / "predictions.parquet").query("split == 'test'")
+    found = pd.read_parquet(folder / "predictions.parquet")
+    found["id"] = "test/" + found["id"]
+    both = trained.merge(found, on="id", suffixes=("", "_found"))
+    assert len(both) == len(trained) == len(found)
+    for name in ("p_happy", "p_neutral"):
+        assert np.allclose(both[name], both[f"{name}_found"], atol=1e-6)
+    for name in ("label", "predicted", "gender", "age", "run", "variant", "seed"):
+        assert (both[name] == both[f"{name}_found"]).all()
+    report = json.loads((folder / "fairness.json").read_text())["test"]
+    before = json.loads((run / "fairness.json").read_text())["test"]
+    assert report["overall"]["accuracy"] == before["overall"]["accuracy"]
+    for name in ("report.html", "cam/sheet.png", "fairness.png", "confusion.png", "status.json"):
+        assert (folder / name).is_file()
+
+
+def test_faces_without_labels_get_predictions_and_maps(
+    run: Path, tmp_path: Path, faces_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(faces_root / "test" / "happy", tmp_path / "flat")
+    folder = predict(compose_predict(tmp_path, run, tmp_path / "flat"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert len(predictions) == 16
+    assert predictions["label"].isna().all()
+    assert not (folder / "fairness.json").exists()
+    assert (folder / "cam" / "sheet.png").is_file()
+    assert "No labels" in capsys.readouterr().out
+    assert "no labels" in (folder / "report.html").read_text()
+
+
+def test_labels_are_mapped_and_groups_are_found(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    faces = tmp_path / "mine"
+    shutil.copytree(faces_root / "test" / "happy", faces / "smiling")
+    for file in faces.rglob("*.csv"):
+        file.unlink()
+    names = sorted(path.stem for path in faces.rglob("*.png"))
+    with (faces / "people.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["face_id", "skin"])
+        writer.writerows([name, ("light", "dark")[n % 2]] for n, name in enumerate(names))
+    config = compose_predict(
+        tmp_path, run, faces, "label_map={smiling: happy}", "attributes={skin: []}"
+    )
+    folder = predict(config)
+    report = json.loads((folder / "fairness.json").read_text())["test"]
+    groups = {row["group"]: row["n"] for row in report["groups"] if row["attribute"] == "skin"}
+    assert groups == {"dark": 8, "light": 8}
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert set(predictions["label"]) == {"happy"}
+
+
+def test_a_table_is_read_like_a_folder(run: Path, tmp_path: Path, faces_root: Path) -> None:
+    images = sorted((faces_root / "test").rglob("*.png"))
+    table = pd.DataFrame(
+        {
+            "photo": [path.relative_to(faces_root).as_posix() for path in images],
+            "label": [path.parent.name for path in images],
+            "gender": ["female", "male"] * 32,
+        }
+    )
+    copy = tmp_path / "faces"
+    shutil.copytree(faces_root, copy)
+    for suffix, write in ((".csv", table.to_csv), (".parquet", table.to_parquet)):
+        write(copy / f"faces{suffix}", index=False)
+        config = compose_predict(
+            tmp_path,
+            run,
+            copy / f"faces{suffix}",
+            "columns={source: photo}",
+            f"paths.run={tmp_path}/{suffix[1:]}",
+        )
+        folder = predict(config)
+        report = json.loads((folder / "fairness.json").read_text())["test"]
+        assert report["overall"]["n"] == 64
+        assert {row["attribute"] for row in report["groups"]} == {"all", "gender"}
+
+
+def test_a_bad_image_is_listed_and_the_rest_goes_on(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    flat = tmp_path / "flat"
+    shutil.copytree(faces_root / "test" / "happy", flat)
+    whole = (flat / "im1.png").read_bytes()
+    (flat / "half.png").write_bytes(whole[: len(whole) // 2])
+    (flat / "empty.png").write_bytes(b"")
+    folder = predict(compose_predict(tmp_path, run, flat))
+    assert len(pd.read_parquet(folder / "predictions.parquet")) == 16
+    rows = pd.read_parquet(folder / "split.parquet").set_index("id")
+    for name in ("half.png", "empty.png"):
+        assert rows.loc[name, "left_out"].startswith("bad image")
+    with pytest.raises(DataError, match="half"):
+        predict(compose_predict(tmp_path, run, flat, "max_bad=1", f"paths.run={tmp_path}/strict"))
+
+
+def test_unknown_classes_are_told_with_the_way_out(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    shutil.copytree(faces_root / "test" / "happy", tmp_path / "mine" / "smiling")
+    with pytest.raises(DataError, match="label_map"):
+        predict(compose_predict(tmp_path, run, tmp_path / "mine"))
+
+
+def test_no_run_and_no_faces_are_told(run: Path, tmp_path: Path, faces_root: Path) -> None:
+    with pytest.raises(RunError, match="no run folder"):
+        predict(compose_predict(tmp_path, tmp_path, faces_root))
+    with pytest.raises(DataError, match="nothing at"):
+        predict(compose_predict(tmp_path, run, tmp_path / "nothing"))
+
+
+def test_a_run_that_is_not_done_is_refused(run: Path, tmp_path: Path, faces_root: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    (broken / "status.json").write_text('{"status": "failed", "reason": "it broke"}')
+    with pytest.raises(RunError, match="it broke"):
+        predict(compose_predict(tmp_path, broken, faces_root))
+
+
+def test_a_run_folder_cannot_name_code_to_run(run: Path, tmp_path: Path, faces_root: Path) -> None:
+    evil = tmp_path / "evil"
+    shutil.copytree(run, evil)
+    config = (evil / "config.yaml").read_text()
+    (evil / "config.yaml").write_text(config.replace("facebias.models.cnn.CNN", "os.system"))
+    with pytest.raises(ConfigError, match="may not run"):
+        predict(compose_predict(tmp_path, evil, faces_root))
+
+
+@pytest.mark.slow
+def test_other_real_faces(
+    tmp_path: Path, faces_root: Path, real_data: Callable[[str], Path], run: Path
+) -> None:
+    config = compose_predict(
+        tmp_path,
+        run,
+        real_data("london"),
+        "label_map={smiling: happy}",
+        "columns={source: face_id, gender: face_gender}",
+        "attributes={gender: []}",
+    )
+    report = json.loads((predict(config) / "fairness.json").read_text())["test"]
+    assert report["overall"]["n"] == 204

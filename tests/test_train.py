@@ -1,0 +1,232 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score
+
+from facebias.errors import CompositionError, ConfigError, DataError, ModelError
+from facebias.train import train
+from tests.trained import compose_train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> Path:
+    return train(compose_train(tmp_path_factory.mktemp("train"), faces_root))
+
+
+def test_leaves_the_run_folder_of_the_design(run: Path) -> None:
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    expected = {
+        "config.yaml", "environment.json", "split.parquet", "predictions.parquet",
+        "fairness.json", "fairness.csv", "metrics.csv", "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt", "report.html", "status.json", "cam/sheet.png", "cam/maps.npz",
+        "learning_curves.png", "fairness.png", "confusion.png", "run.log",
+    }  # fmt: skip
+    assert expected <= files
+    assert json.loads((run / "status.json").read_text())["status"] == "done"
+    assert not [name for name in files if name.endswith(".tmp") or "/.sheet" in name]
+
+
+def test_every_face_is_in_one_split_or_left_out_with_a_reason(run: Path) -> None:
+    rows = pd.read_parquet(run / "split.parquet")
+    used = rows[rows["left_out"] == ""]
+    assert len(rows) == 160 * 2 + 64
+    assert used["split"].value_counts().to_dict() == {"train": 144, "validation": 16, "test": 64}
+    flipped = rows[rows["left_out"] != ""]
+    assert flipped["left_out"].str.startswith("flipped copy of").all()
+    assert len(flipped) == 160
+
+
+def test_predictions_hold_every_used_face_once(run: Path) -> None:
+    predictions = pd.read_parquet(run / "predictions.parquet")
+    rows = pd.read_parquet(run / "split.parquet").query("left_out == ''")
+    assert sorted(predictions["id"]) == sorted(rows["id"])
+    columns = ["p_focused", "p_happy", "p_neutral", "p_surprised"]
+    probabilities = predictions[columns]
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    named = probabilities.idxmax(axis=1).str.removeprefix("p_")
+    assert (named == predictions["predicted"]).all()
+    merged = predictions.merge(rows, on="id", suffixes=("", "_table"))
+    for name in ("label", "split", "gender", "age"):
+        assert (merged[name] == merged[f"{name}_table"]).all()
+
+
+def test_fairness_agrees_with_scikit_learn_on_the_predictions(run: Path) -> None:
+    predictions = pd.read_parquet(run / "predictions.parquet").query("split == 'test'")
+    report = json.loads((run / "fairness.json").read_text())["test"]
+    whole = report["overall"]
+    assert whole["accuracy"] == pytest.approx(
+        accuracy_score(predictions["label"], predictions["predicted"])
+    )
+    for row in report["groups"]:
+        if row["attribute"] == "gender":
+            part = predictions[predictions["gender"] == row["group"]]
+            assert row["n"] == len(part)
+            assert row["accuracy"] == pytest.approx((part["label"] == part["predicted"]).mean())
+            expected = f1_score(part["label"], part["predicted"], average="macro", zero_division=0)
+            assert row["macro_f1"] == pytest.approx(expected)
+    table = pd.read_csv(run / "fairness.csv")
+    assert set(table["attribute"]) == {"all", "gender", "age", "gender x age"}
+    assert set(table["split"]) == {"train", "validation", "test"}
+
+
+def test_the_evaluated_weights_are_those_of_the_last_epoch(run: Path) -> None:
+    metrics = pd.read_csv(run / "metrics.csv")
+    last = metrics["validation/accuracy"].dropna().iloc[-1]
+    predictions = pd.read_parquet(run / "predictions.parquet").query("split == 'validation'")
+    assert (predictions["label"] == predictions["predicted"]).mean() == pytest.approx(last)
+
+
+def test_pictures_are_pictures_and_the_page_needs_nothing_beside_it(run: Path) -> None:
+    for picture in run.rglob("*.png"):
+        with Image.open(picture) as image:
+            image.load()
+            assert min(image.size) >= 48
+    page = (run / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/png;base64,") == 4
+    assert "gender x age" in page
+
+
+def test_checkpoints_load_without_running_code(run: Path) -> None:
+    for which in ("best", "last"):
+        loaded = torch.load(run / "checkpoints" / f"{which}.ckpt", weights_only=True)
+        assert "state_dict" in loaded
+
+
+def test_the_same_seeds_give_the_same_predictions(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    again = train(compose_train(tmp_path, faces_root))
+    other = train(compose_train(tmp_path, faces_root, "seed=1", f"paths.run={tmp_path}/other"))
+    tables = [pd.read_parquet(each / "predictions.parquet") for each in (run, again, other)]
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert not tables[0]["p_happy"].equals(tables[2]["p_happy"])
+    assert tables[0]["split"].equals(tables[2]["split"])  # data.seed draws the split
+
+
+def test_test_faces_are_not_scored_while_a_recipe_is_chosen(
+    tmp_path: Path, faces_root: Path
+) -> None:
+    folder = train(compose_train(tmp_path, faces_root, "test=false", "data.fold=3"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert set(predictions["split"]) == {"train", "validation"}
+    assert set(json.loads((folder / "fairness.json").read_text())) == {"train", "validation"}
+
+
+def test_twins_differ_in_their_train_faces_only(tmp_path: Path, faces_root: Path) -> None:
+    tables, sizes = {}, {}
+    for variant in ("female", "male"):
+        config = compose_train(
+            tmp_path,
+            faces_root,
+            f"+experiment=emotions_{variant}_only",
+            f"paths.run={tmp_path}/{variant}",
+            "trainer.max_epochs=1",
+        )
+        folder = train(config)
+        tables[variant] = pd.read_parquet(folder / "split.parquet").query("left_out == ''")
+        train_rows = tables[variant].query("split == 'train'")
+        assert set(train_rows["gender"]) == {variant}
+        sizes[variant] = train_rows["label"].value_counts().to_dict()
+        state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        sizes[variant] |= {"mean": float(state["normalise.mean"])}
+    assert sizes["female"] == sizes["male"]
+    for split in ("validation", "test"):
+        ids = [set(table.query(f"split == '{split}'")["id"]) for table in tables.values()]
+        assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("trainer.precision=bf16-mixed",),
+        ("augment=strong", "data.workers=2"),
+        ("data.store=none", "data.normalise=pixel", "scheduler=cosine", "optimizer=sgd"),
+        ("callbacks=early_stopping", "checkpoint.use=best", "scheduler=constant"),
+        ("data.normalise=image", "classifier.class_weights=balanced", "callbacks.cam.method=grad_cam"),
+        ("data.channels=3", "model=mobilenetv3_small", "data.height=64"),
+    ],
+    ids=lambda overrides: overrides[0],
+)  # fmt: skip
+def test_options_run_to_the_end(
+    overrides: tuple[str, ...], tmp_path: Path, faces_root: Path
+) -> None:
+    folder = train(compose_train(tmp_path, faces_root, "trainer.max_epochs=2", *overrides))
+    assert json.loads((folder / "status.json").read_text())["status"] == "done"
+
+
+def test_a_dry_run_tells_cells_and_writes_nothing(
+    tmp_path: Path, faces_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ("+experiment=emotions_female_only", "dry_run=true")
+    train(compose_train(tmp_path, faces_root, *overrides))
+    printed = capsys.readouterr().out
+    assert "train split before the composition" in printed
+    assert "female_only" in printed
+    assert "minutes for 3 epochs" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failure_is_in_the_status(tmp_path: Path, faces_root: Path) -> None:
+    config = compose_train(tmp_path, faces_root, "data.root=/no/such/folder")
+    with pytest.raises(DataError, match="/no/such/folder"):
+        train(config)
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert "/no/such/folder" in status["reason"]
+
+
+def test_two_live_runs_do_not_share_a_folder(tmp_path: Path, faces_root: Path) -> None:
+    from facebias.errors import RunError
+    from facebias.runs.folder import open_run
+
+    config = compose_train(tmp_path, faces_root)
+    with open_run(tmp_path / "run", config), pytest.raises(RunError, match="another run"):
+        train(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "words"),
+    [
+        ("callbacks.cam.layer=blocks.7", ModelError, "blocks"),
+        ("trainer.devices=2", ConfigError, "one process"),
+        ("data.stratify=[height]", DataError, "gender, age"),
+        ("callbacks.fairness.intersections=[[gender,race]]", ConfigError, "race"),
+        ("data.fold=10", DataError, "data.fold"),
+        ("trainer.precision=7", ConfigError, "precision"),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    override: str, error: type[Exception], words: str, tmp_path: Path, faces_root: Path
+) -> None:
+    with pytest.raises(error, match=words):
+        train(compose_train(tmp_path, faces_root, override))
+
+
+def test_an_impossible_composition_names_the_cells(tmp_path: Path, faces_root: Path) -> None:
+    config = compose_train(
+        tmp_path, faces_root, "+experiment=emotions_female_only", "bias.total=1000"
+    )
+    with pytest.raises(CompositionError, match=r"happy, female: \d+ of 250"):
+        train(config)
+
+
+@pytest.mark.slow
+def test_the_real_emotions_are_learned(tmp_path: Path, real_data: Callable[[str], Path]) -> None:
+    config = compose_train(
+        tmp_path,
+        real_data("emotions"),
+        "+experiment=emotions_cnn3",
+        "model=cnn3",
+        "trainer.max_epochs=12",
+    )
+    folder = train(config)
+    report = json.loads((folder / "fairness.json").read_text())["test"]
+    assert report["overall"]["n"] == 404
+    assert report["overall"]["accuracy"] > 0.55  # chance is .25; 40 epochs reach more

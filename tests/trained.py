@@ -1,0 +1,57 @@
+"""Composes and runs small trainings in the test's own process."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from facebias.config import check, conf_folder, register_resolvers
+from facebias.schemas import Predict, Train
+
+SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
+SMALL = (
+    "trainer.max_epochs=3",
+    "callbacks.fairness.replicates=100",
+    "callbacks.fairness.min_group=5",
+    "callbacks.cam.per_group=1",
+    "~callbacks.progress",
+    "+trainer.enable_progress_bar=false",
+)
+
+
+def compose_train(folder: Path, faces: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of a small training on drawn faces."""
+    own_model = any(override.startswith("model=") for override in overrides)
+    return _compose(
+        "train",
+        Train,
+        f"data.root={faces}",
+        f"paths.run={folder}/run",
+        f"paths.cache={folder}/cache",
+        *SMALL,
+        *(() if own_model else SMALL_MODEL),
+        *overrides,
+    )
+
+
+def compose_predict(folder: Path, run: Path, faces: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of a prediction."""
+    return _compose(
+        "predict",
+        Predict,
+        f"run={run}",
+        f"faces={faces}",
+        f"paths.run={folder}/predicted",
+        f"paths.cache={folder}/cache",
+        "callbacks.fairness.replicates=100",
+        "callbacks.cam.per_group=1",
+        "~callbacks.progress",
+        "+trainer.enable_progress_bar=false",
+        *overrides,
+    )
+
+
+def _compose(name: str, schema: type, *overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return check(compose(name, list(overrides)), schema)
