@@ -68,8 +68,8 @@ def keywords(target: str) -> frozenset[str] | None:
     Raises:
         ConfigError: if the package has no such class.
 
-    >>> sorted(keywords("torch.optim.SGD"))[:4]
-    ['capturable', 'dampening', 'differentiable', 'foreach']
+    >>> {"lr", "momentum"} <= keywords("torch.optim.SGD")
+    True
     """
     namespace, _, name = target.rpartition(".")
     found = _find_class(namespace, name, frozenset())

@@ -115,9 +115,10 @@ def _public(
     node: ast.Module | ast.ClassDef,
 ) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     for item in node.body:
-        named = isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        if named and not item.name.startswith("_"):
-            yield item
+        match item:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                if not item.name.startswith("_"):
+                    yield item
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -149,7 +149,11 @@ def test_twins_differ_in_their_train_faces_only(tmp_path: Path, faces_root: Path
         ("augment=strong", "data.workers=2"),
         ("data.store=none", "data.normalise=pixel", "scheduler=cosine", "optimizer=sgd"),
         ("callbacks=early_stopping", "checkpoint.use=best", "scheduler=constant"),
-        ("data.normalise=image", "classifier.class_weights=balanced", "callbacks.cam.method=grad_cam"),
+        (
+            "data.normalise=image",
+            "classifier.class_weights=balanced",
+            "callbacks.cam.method=grad_cam",
+        ),
         ("data.channels=3", "model=mobilenetv3_small", "data.height=64"),
     ],
     ids=lambda overrides: overrides[0],

@@ -80,10 +80,14 @@ def gate(
     original = used["unoriented"].map(first["id"])
     flipped = used["exact"] != used["unoriented"].map(first["exact"])
     leaked = rank > used["unoriented"].map(first["rank"])
-    kept = used["split"] == "test"
-    rows.loc[used.index, "identity"] = _persons(order)
-    rows.loc[used.index[flipped & ~kept], "left_out"] = "flipped copy of " + original
-    rows.loc[used.index[leaked & ~flipped & ~kept], "left_out"] = "the same picture as " + original
+    left_out = pd.Series("", index=used.index, dtype=object)
+    left_out = left_out.mask(leaked, "the same picture as " + original)
+    left_out = left_out.mask(flipped, "flipped copy of " + original)
+    left_out = left_out.mask(used["split"] == "test", "")
+    rows = rows.assign(
+        left_out=left_out.reindex(rows.index).fillna(rows["left_out"]),
+        identity=_persons(order).reindex(rows.index).fillna(rows["identity"]),
+    )
     return table.with_rows(rows.drop(columns=["exact", "unoriented"]))
 
 

@@ -31,7 +31,7 @@ def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
             if column in metrics:
                 by_epoch = metrics.groupby("epoch")[column].last().dropna()
                 axes.plot(by_epoch.index + 1, by_epoch, line, color=colour, label=split)
-        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        axes.set(xlabel="epoch", title=name.replace("_f1", " F1"))
         if name != "loss":
             axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)

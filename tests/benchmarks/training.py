@@ -4,7 +4,8 @@
 
 The plain loop is the leanest there is: all faces in one tensor, no loader, no metrics, no
 validation. Where facebias augments, the plain loop passes each face through the same
-albumentations transforms. The epochs of all loops take turns, so that a machine that slows down slows all.
+albumentations transforms. The epochs of all loops take turns, so that a machine that slows down
+slows all.
 """
 
 import statistics
@@ -89,7 +90,7 @@ def time_plain_loop(
     augment = albumentations.Compose(transforms) if transforms else None
     torch.manual_seed(0)
     model = assemble_classifier(config, torch.tensor(faces.class_counts()), faces.statistics)
-    network = model.network.to(memory_format=memory_format).train()  # type: ignore[call-overload]
+    network = model.network.to(memory_format=memory_format).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.003, weight_decay=0.01)
     classes = {name: number for number, name in enumerate(faces.table.classes)}
     rows = faces.rows("train")
@@ -97,7 +98,7 @@ def time_plain_loop(
     labels = torch.tensor([classes[name] for name in rows["label"]])
     shape = (stored.shape[3], *stored.shape[1:3])
     start = time.perf_counter()
-    for batch in torch.randperm(len(labels)).split(config.data.batch_size):
+    for batch in torch.split(torch.randperm(len(labels)), config.data.batch_size):
         chosen = stored[batch.numpy()]
         if augment is not None:
             chosen = np.stack([augment(image=face)["image"] for face in chosen])
@@ -106,7 +107,7 @@ def time_plain_loop(
         normalised = model.normalise(images).contiguous(memory_format=memory_format)
         loss = torch.nn.functional.cross_entropy(network(normalised), labels[batch])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return time.perf_counter() - start
 

@@ -39,7 +39,7 @@ def test_frozen_keeps_its_batch_norm_statistics_in_training() -> None:
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_of_a_file_are_used_whatever_its_classifier(tmp_path: Path, suffix: str) -> None:
     torch.manual_seed(1)
-    donor = timm.create_model("resnet18", num_classes=10)
+    donor: Any = timm.create_model("resnet18", num_classes=10)
     file = tmp_path / f"donor{suffix}"
     if suffix == ".pth":
         torch.save(donor.state_dict(), file)
@@ -51,7 +51,8 @@ def test_weights_of_a_file_are_used_whatever_its_classifier(tmp_path: Path, suff
     images = torch.rand(2, 3, 64, 64)
     donor.eval()
     network.eval()
-    assert torch.equal(network.network.forward_features(images), donor.forward_features(images))
+    features = network.network.forward_features(images)
+    assert torch.equal(features, donor.forward_features(images))
 
 
 def test_gray_weights_answer_as_colour_weights_do_on_a_gray_image(tmp_path: Path) -> None:
@@ -92,6 +93,6 @@ def test_offline_is_told_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match="model.weights=FILE") as caught:
+    with pytest.raises(ModelError, match=r"model\.weights=FILE") as caught:
         TimmBackbone(SMALL, pretrained=True, channels=1, **SHAPE)
     assert "could not be had" in str(caught.value)

@@ -18,7 +18,7 @@ from facebias.models.schedules import constant
 COUNTS = torch.tensor([30, 10, 20])
 
 
-def classifier(**options: Any) -> FaceClassifier:
+def classifier(**options: Any) -> FaceClassifier:  # noqa: ANN401 - as its own
     torch.manual_seed(0)
     network = CNN([4], [3], classes=3, channels=1, height=16, width=16)
     half = np.full((1, 1, 1), 0.5, np.float32)
@@ -139,7 +139,7 @@ def test_momentum_acts() -> None:
 def test_frozen_parameters_are_not_given_to_the_optimizer() -> None:
     model = classifier(optimizer=partial(torch.optim.SGD, lr=0.1))
     model._scheduler = None
-    model.network.blocks.requires_grad_(False)  # type: ignore[operator, union-attr]
+    model.network.blocks.requires_grad_(False)
     groups = model.configure_optimizers().param_groups
     assert sum(len(group["params"]) for group in groups) == 2
 

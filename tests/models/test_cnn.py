@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 from facebias.errors import ConfigError
 from facebias.models.cnn import CNN
 
-SHAPE = {"classes": 4, "channels": 1, "height": 48, "width": 48}
+SHAPE: dict[str, Any] = {"classes": 4, "channels": 1, "height": 48, "width": 48}
 
 
 def test_cnn3_is_the_network_of_its_description() -> None:

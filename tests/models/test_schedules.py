@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -29,7 +31,7 @@ def test_cosine_falls_from_the_rate_of_the_optimizer() -> None:
     found = rates("cosine")
     assert found[0] == 0.5
     assert found[10] == pytest.approx(0.25)
-    assert all(later < earlier for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(found))
 
 
 def test_constant_stays() -> None:

@@ -62,7 +62,10 @@ def test_a_second_live_run_is_refused_and_a_later_one_is_not(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="paths.outputs"), open_run(tmp_path / "file" / "x", CONFIG):
+    with (
+        pytest.raises(RunError, match=r"paths\.outputs"),
+        open_run(tmp_path / "file" / "x", CONFIG),
+    ):
         pass
 
 

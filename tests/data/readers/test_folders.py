@@ -27,10 +27,12 @@ def two_classes(root: Path) -> Path:
     return root
 
 
-def read(root: Path, csv: str | None = None, **options: Mapping[str, str]) -> FaceTable:
+def read(
+    root: Path, csv: str | None = None, label_map: Mapping[str, str] | None = None
+) -> FaceTable:
     if csv is not None:
         (root / "happy" / "meta.csv").write_text(csv, encoding="utf-8")
-    return read_class_folders(str(root), ["happy", "neutral"], GENDER, **options)
+    return read_class_folders(str(root), ["happy", "neutral"], GENDER, label_map=label_map)
 
 
 def genders(table: FaceTable) -> dict[str, str]:

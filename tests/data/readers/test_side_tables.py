@@ -103,7 +103,7 @@ def test_code_in_nested_text_is_never_run(tmp_path: Path) -> None:
     ],
 )
 def test_nested_text_that_no_parser_takes_is_a_clear_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match="line 2: file_attributes is .{") as caught:
+    with pytest.raises(DataError, match=r"line 2: file_attributes is .{") as caught:
         one_row(tmp_path, text)
     assert len(caught.value.found) < 400
     assert "JSON" in caught.value.expected
