@@ -28,8 +28,17 @@ def conf_folder() -> Path:
 
 
 def register_resolvers() -> None:
-    """Give YAML files `${unique:}`: six letters that differ in every process."""
+    """Give YAML files two functions.
+
+    `${unique:}` is six letters that differ in every process; `${absolute:PATH}` is a path that
+    means the same in every working directory.
+    """
     OmegaConf.register_new_resolver("unique", _unique, replace=True)
+    OmegaConf.register_new_resolver("absolute", _absolute, replace=True)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 @functools.cache
@@ -67,7 +76,7 @@ def check(config: DictConfig, schema: type) -> DictConfig:
 
 def _unresolved(error: OmegaConfBaseException) -> ConfigError:
     """Say which value is missing behind an interpolation, or what is wrong with it."""
-    message = str(error).splitlines()[0]
+    message = str(error).strip().splitlines()[0]
     missing = re.search(r"Missing mandatory value: (\S+)", message)
     if missing:
         return _not_set(missing[1], "a value")
@@ -133,6 +142,11 @@ def build(node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any cl
         raise cause from error
     except (TypeError, ValueError) as error:
         raise _refused(plain["_target_"], error) from error
+    except Exception as error:
+        # Lightning's own, told by name: importing it takes seconds.
+        if type(error).__name__ == "MisconfigurationException":
+            raise _refused(plain["_target_"], error) from error
+        raise
 
 
 def _refused(target: str, error: Exception) -> ConfigError:

@@ -33,6 +33,7 @@ def train(config: DictConfig) -> Path:
         assemble_datamodule,
         assemble_faces,
         assemble_trainer,
+        check_monitor,
     )
     from facebias.runs.checkpoints import checkpoint_file
     from facebias.runs.folder import open_run
@@ -47,6 +48,7 @@ def train(config: DictConfig) -> Path:
         faces.write(folder)
         counts = torch.tensor(faces.class_counts())
         model = assemble_classifier(config, counts, faces.statistics)
+        check_monitor(config, model, faces)
         loaders = assemble_datamodule(config, faces)
         trainer = assemble_trainer(config)
         trainer.fit(model, datamodule=loaders)

@@ -204,6 +204,7 @@ def test_two_live_runs_do_not_share_a_folder(tmp_path: Path, faces_root: Path) -
         ("callbacks.fairness.intersections=[[gender,race]]", ConfigError, "race"),
         ("data.fold=10", DataError, "data.fold"),
         ("trainer.precision=7", ConfigError, "precision"),
+        ("checkpoint.monitor=validation/los", ConfigError, "validation/loss"),
     ],
 )
 def test_what_does_not_fit_is_told(
@@ -211,6 +212,12 @@ def test_what_does_not_fit_is_told(
 ) -> None:
     with pytest.raises(error, match=words):
         train(compose_train(tmp_path, faces_root, override))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_told(tmp_path: Path, faces_root: Path) -> None:
+    with pytest.raises(ConfigError, match="(?i)gpu"):
+        train(compose_train(tmp_path, faces_root, "trainer=gpu"))
 
 
 def test_an_impossible_composition_names_the_cells(tmp_path: Path, faces_root: Path) -> None:

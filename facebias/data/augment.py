@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from facebias.errors import DataError
 
+# Before anything imports albumentations: it would ask the network for a newer version.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
 
 class Augmentation:
     """Albumentations transforms, drawn anew for each face and epoch.
@@ -22,7 +25,6 @@ class Augmentation:
     """
 
     def __init__(self, transforms: Mapping[str, Any], seed: int) -> None:
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network otherwise
         import albumentations
 
         self.names = tuple(transforms)

@@ -1,5 +1,6 @@
 """The way from a table to faces that are ready to load: store, leak gate, splits, composition."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from facebias.data.store import FaceStore, open_store
 from facebias.data.table import SPLITS, FaceTable
 from facebias.errors import DataError
 from facebias.files import whole_file
+
+logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.parquet"
 
@@ -93,7 +96,7 @@ def prepare_faces(
         folds: number of parts of the train split.
         fold: the part that validates.
         stratify: attributes that the splits are stratified by, beside the label.
-        copies: "drop" leaves out what would leak; "report" uses every face.
+        copies: "drop" leaves out what would leak; "report" uses every face and warns.
         statistics: "channel" or "pixel".
         max_bad: unreadable images, beyond which this stops.
 
@@ -101,9 +104,12 @@ def prepare_faces(
         DataError: if there are too many bad images, or a split lacks a class.
         CompositionError: if the faces do not suffice for the composition.
     """
-    table, store = store_faces(table, face_format, cache, max_bad)
+    table, store = store_faces(_without_unlabelled(table), face_format, cache, max_bad)
+    without = _without_copies(table, store)
     if copies == "drop":
-        table = _without_copies(table, store)
+        table = without
+    else:
+        _warn_of_copies(table, without)
     table = draw_splits(table, folds=folds, fold=fold, stratify=stratify, seed=seed)
     _refuse_absent_classes(table)
     source = table.used("train")
@@ -136,6 +142,25 @@ def store_faces(
     for row, reason in store.bad.items():
         rows.loc[used.index[row], "left_out"] = f"bad image: {reason}"
     return table.with_rows(rows), store
+
+
+def _without_unlabelled(table: FaceTable) -> FaceTable:
+    """Leave out the faces that nobody has labelled: there is nothing to learn or score."""
+    rows = table.rows.copy()
+    rows.loc[rows["label"].isna() & (rows["left_out"] == ""), "left_out"] = "no label"
+    return table.with_rows(rows)
+
+
+def _warn_of_copies(table: FaceTable, without: FaceTable) -> None:
+    """Say how many faces are used that the leak gate would have left out."""
+    leaks = without.rows["left_out"][without.rows["left_out"] != table.rows["left_out"]]
+    if len(leaks):
+        logger.warning(
+            "%s faces are copies that would have been left out (data.copies=report uses them); "
+            "the first is a %s",
+            f"{len(leaks):,}",
+            leaks.iloc[0],
+        )
 
 
 def _without_copies(table: FaceTable, store: FaceStore) -> FaceTable:

@@ -123,6 +123,23 @@ def _normalise(config: DictConfig, statistics: PixelStatistics | None) -> Normal
     return Normalise(statistics.mean, statistics.deviation, by_image=data.normalise == "image")
 
 
+def check_monitor(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> None:
+    """Refuse a monitor that no validation logs, before the first epoch is spent.
+
+    Raises:
+        ConfigError: with the metrics that there are.
+    """
+    metrics = list(model.validation_metrics.keys())
+    worst = [f"validation/worst_{name}_accuracy" for name in faces.table.attributes]
+    known = ["validation/loss", *metrics, *worst]
+    if config.checkpoint.monitor not in known:
+        raise ConfigError(
+            f"checkpoint.monitor is {config.checkpoint.monitor!r}",
+            f"one of {', '.join(known)}",
+            "correct checkpoint.monitor",
+        )
+
+
 def assemble_trainer(config: DictConfig) -> pl.Trainer:
     """Build callbacks, loggers and the trainer.
 

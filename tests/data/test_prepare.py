@@ -165,3 +165,41 @@ def test_the_split_file_says_of_every_face_where_it_went(faces_root: Path, tmp_p
     taken = sum(faces.class_counts())
     assert reasons == {"flipped copy of": 160, "": 104 + taken, NOT_COMPOSED: 120 - taken}
     assert [path.name for path in tmp_path.iterdir()] == ["split.parquet"]
+
+
+def test_a_bad_image_is_found_behind_a_face_that_was_left_out(tmp_path: Path) -> None:
+    (tmp_path / "face1.png").write_bytes(b"")
+    (tmp_path / "face2.png").write_bytes(b"P5 1 1 255 x")
+    rows = face_rows(["happy"] * 3)
+    rows.loc[0, "left_out"] = "no image"
+    table, _ = store_faces(FaceTable(rows, tmp_path, ("happy",), {}), FaceFormat(4, 4, 1), None, 1)
+    assert table.rows["left_out"].tolist() == ["no image", "bad image: zero bytes", ""]
+    assert table.rows["row"].tolist() == [-1, 0, 1]
+
+
+def test_copies_that_are_used_after_all_are_reported(
+    faces_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        faces = prepared(faces_root, copies="report")
+    assert len(faces.rows("train")) + len(faces.rows("validation")) == 320
+    assert "160 faces are copies" in caplog.text
+
+
+def test_unlabelled_faces_are_left_out(faces_root: Path) -> None:
+    table = read_class_folders(str(faces_root), CLASSES, ATTRIBUTES, SPLITS)
+    rows = table.rows.copy()
+    unlabelled = rows.index[rows["split"] == "train"][:5]
+    rows.loc[unlabelled, "label"] = None
+    faces = prepare_faces(
+        table.with_rows(rows),
+        AllFaces(),
+        face_format=FaceFormat(16, 16, 1),
+        cache=None,
+        seed=0,
+        folds=4,
+        fold=0,
+        copies="report",
+    )
+    assert (faces.table.rows.loc[unlabelled, "left_out"] == "no label").all()
+    assert len(faces.rows("train")) + len(faces.rows("validation")) == 320 - 5
