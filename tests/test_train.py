@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_told(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_told(tmp_path: Path, faces_root: Path) -> None:
-    with pytest.raises(ConfigError, match="(?i)gpu"):
+    with pytest.raises(ConfigError, match=r"(?i)gpu"):
         train(compose_train(tmp_path, faces_root, "trainer=gpu"))
 
 

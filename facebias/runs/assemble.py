@@ -129,7 +129,7 @@ def check_monitor(config: DictConfig, model: FaceClassifier, faces: PreparedFace
     Raises:
         ConfigError: with the metrics that there are.
     """
-    metrics = list(model.validation_metrics.keys())
+    metrics = [str(name) for name in model.validation_metrics.keys()]  # noqa: SIM118 - no dict
     worst = [f"validation/worst_{name}_accuracy" for name in faces.table.attributes]
     known = ["validation/loss", *metrics, *worst]
     if config.checkpoint.monitor not in known:
