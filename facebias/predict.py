@@ -25,30 +25,20 @@ def predict(config: DictConfig) -> Path:
     """
     import torch
 
-    from facebias.data.datamodule import FaceDataModule
     from facebias.report.pages import write_run_report
     from facebias.report.summary import print_summary
-    from facebias.runs.assemble import assemble_classifier, assemble_trainer, run_constants
+    from facebias.runs.assemble import assemble_classifier, assemble_trainer
     from facebias.runs.checkpoints import checkpoint_file
     from facebias.runs.folder import open_run
-    from facebias.runs.others import read_other_faces, read_train_config
+    from facebias.runs.others import load_other_faces, read_train_config
 
     run, folder = Path(config.run).expanduser(), Path(config.paths.run)
     trained = read_train_config(run)
     with open_run(folder, config):
-        faces = read_other_faces(config, trained)
-        faces.write(folder)
-        classes = len(faces.table.classes)
+        loaders = load_other_faces(config, trained)
+        loaders.faces.write(folder)
+        classes = len(loaders.faces.table.classes)
         model = assemble_classifier(trained, torch.ones(classes), training=False)
-        loaders = FaceDataModule(
-            faces,
-            None,
-            batch_size=config.batch_size,
-            workers=0,
-            seed=0,
-            evaluated=faces.splits,
-            constants=run_constants(trained),
-        )
         which = trained.checkpoint.use if config.checkpoint == "run" else config.checkpoint
         assemble_trainer(config).predict(
             model,

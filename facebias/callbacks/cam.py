@@ -19,6 +19,7 @@ from facebias.data.prepare import PreparedFaces
 from facebias.files import whole_file
 
 SHEET = "cam/sheet.png"
+_SMALLEST = 240  # pixels: a smaller face is enlarged, by a whole factor
 
 
 class CamCallback(pl.Callback):
@@ -93,7 +94,8 @@ class CamCallback(pl.Callback):
         cells = []
         for face, colours, row in zip(faces, painted, chosen.itertuples(), strict=True):
             cells.append(FaceCell(face, colours, row.title, row.correct, row.group))
-            _write_pair(self._folder / "cam" / "faces" / _file_name(row.id), face, colours)
+            name = f"{len(cells):03d}_{_plain(row.id)}.png"
+            _write_pair(self._folder / "cam" / "faces" / name, face, colours)
         contact_sheet(
             cells,
             self._folder / SHEET,
@@ -105,10 +107,10 @@ class CamCallback(pl.Callback):
             np.savez_compressed(temporary, id=chosen["id"].to_numpy(str), maps=maps)
 
 
-def _file_name(identifier: str) -> str:
-    """Turn the id of a face into the name of a file."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in identifier)
-    return f"{kept}.png"
+def _plain(identifier: str) -> str:
+    """Turn the id of a face into a part of a file's name."""
+    name = identifier.rpartition(".")[0] or identifier
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[-80:]
 
 
 def _write_pair(
@@ -116,7 +118,10 @@ def _write_pair(
     face: npt.NDArray[np.uint8],
     colours: npt.NDArray[np.uint8],
 ) -> None:
-    """Write a face beside its overlay."""
-    plain = np.broadcast_to(face, colours.shape)
+    """Write a face beside its overlay, small ones enlarged."""
+    pair = np.concatenate([np.broadcast_to(face, colours.shape), colours], axis=1)
+    picture = Image.fromarray(pair)
+    scale = max(1, _SMALLEST // len(face))
+    size = (picture.width * scale, picture.height * scale)
     with whole_file(path) as temporary:
-        Image.fromarray(np.concatenate([plain, colours], axis=1)).save(temporary)
+        picture.resize(size, Image.Resampling.BICUBIC).save(temporary)

@@ -1,6 +1,7 @@
 """One page of faces and their maps, a row for each group."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,13 @@ _INK, _PALE, _RULE, _PAPER = "#1b1f24", "#5b636d", "#d9dde2", "#ffffff"
 # Okabe and Ito's bluish green and vermilion, which the colour-blind tell apart.
 _RIGHT, _WRONG = "#009e73", "#d55e00"
 
+# A sign as well as a colour for each.
+_VERDICTS: dict[bool | None, tuple[str, str, str]] = {
+    True: ("✓", "correct", _RIGHT),
+    False: ("✗", "wrong", _WRONG),
+    None: ("?", "no label", _PALE),
+}
+
 
 @dataclass(frozen=True)
 class FaceCell:
@@ -30,14 +38,14 @@ class FaceCell:
         image: (H, W), (H, W, 1) or (H, W, 3), 0..255.
         overlay: (H, W, 3), 0..255, as `overlay` gives it.
         title: what was said of it, such as "happy -> neutral 0.61".
-        correct: whether that was right.
+        correct: whether that was right; None where there is no label to tell.
         row: the name of its group.
     """
 
     image: NDArray[np.uint8]
     overlay: NDArray[np.uint8]
     title: str
-    correct: bool
+    correct: bool | None
     row: str
 
 
@@ -111,10 +119,10 @@ def contact_sheet(
 
 
 def _groups(cells: Sequence[FaceCell]) -> dict[str, tuple[list[FaceCell], list[FaceCell]]]:
-    """The correct and the wrong faces of each group."""
+    """The correct (and unlabelled) and the wrong faces of each group."""
     groups: dict[str, tuple[list[FaceCell], list[FaceCell]]] = {}
     for cell in cells:
-        groups.setdefault(cell.row, ([], []))[0 if cell.correct else 1].append(cell)
+        groups.setdefault(cell.row, ([], []))[1 if cell.correct is False else 0].append(cell)
     return groups
 
 
@@ -149,10 +157,26 @@ def _draw_head(
     draw.text((left + bar.shape[1] + 8, 33), "1", _INK, _font(14), anchor="lm")
     legend = "share of the map's maximum"
     draw.text((left + bar.shape[1] / 2, 50), legend, _PALE, _font(12), anchor="ma")
-    counts = [sum(len(sides[side]) for sides in groups.values()) for side in (0, 1)]
-    heads = (_MARGIN + layout.label, "✓", "correct", _RIGHT), (layout.split, "✗", "wrong", _WRONG)
-    for (x, sign, word, colour), count in zip(heads, counts, strict=True):
-        draw.text((x, 86), f"{sign} {word} ({count})", colour, _font(16, bold=True))
+    counts = Counter(cell.correct for sides in groups.values() for side in sides for cell in side)
+    left_side = [verdict for verdict in (True, None) if counts[verdict]] or [True]
+    _draw_verdicts(draw, _MARGIN + layout.label, left_side, counts)
+    if counts[None] < counts.total():
+        _draw_verdicts(draw, layout.split, [False], counts)
+
+
+def _draw_verdicts(
+    draw: ImageDraw.ImageDraw,
+    left: float,
+    verdicts: Sequence[bool | None],
+    counts: Counter[bool | None],
+) -> None:
+    """How many faces there are of each verdict, beside each other."""
+    font = _font(16, bold=True)
+    for verdict in verdicts:
+        sign, word, colour = _VERDICTS[verdict]
+        text = f"{sign} {word} ({counts[verdict]})"
+        draw.text((left, 86), text, colour, font)
+        left += font.getlength(text) + _GAP
 
 
 def _draw_group(
@@ -187,7 +211,7 @@ def _draw_cell(
 ) -> None:
     """A title with its sign, and below it the pair in its frame."""
     left, top = at
-    colour, sign = (_RIGHT, "✓") if cell.correct else (_WRONG, "✗")
+    sign, _, colour = _VERDICTS[cell.correct]
     width, height = _scaled(cell.image)
     whole = 2 * width + 2 * _FRAME + 2
     draw.text((left, top), sign, colour, _font(16, bold=True))

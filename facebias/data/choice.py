@@ -30,17 +30,20 @@ def choose_faces(
 
     Returns:
         The chosen rows with the columns `position` (row of the predictions), `group`, `correct`
-        (true where there is no label to be wrong about) and `title`.
+        (None where there is no label to tell; such faces count with the correct ones) and
+        `title`.
     """
     order = np.argsort(seeded_order(predictions["id"], seed), kind="stable")
     shuffled = predictions.assign(position=np.arange(len(predictions))).iloc[order]
-    correct = shuffled["label"].isna() | (shuffled["label"] == shuffled["predicted"])
+    unlabelled = shuffled["label"].isna()
+    wrong = ~unlabelled & (shuffled["label"] != shuffled["predicted"])
     titles = [_title(row) for row in shuffled.to_dict(orient="records")]
+    correct = (~wrong).astype(object).where(~unlabelled, None)
     shuffled = shuffled.assign(correct=correct, title=titles)
     parts = [
-        shuffled[mask & (shuffled["correct"] == right)].head(per_group).assign(group=group)
+        shuffled[mask & (wrong == side)].head(per_group).assign(group=group)
         for group, mask in _groups(shuffled, attributes)
-        for right in (True, False)
+        for side in (False, True)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -65,7 +68,8 @@ def _groups(
         for attribute, group in zip(attributes, groups, strict=True):
             mask = mask & (rows[attribute] == group)
         found.append((", ".join(groups), mask))
-    return found
+    unknown = everyone & ~np.logical_or.reduce([mask for _, mask in found])
+    return [*found, ("not known", unknown)]
 
 
 def _title(row: Mapping[str, Any]) -> str:

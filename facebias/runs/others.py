@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 
 from facebias.config import check
 from facebias.data.bias import AllFaces
+from facebias.data.datamodule import FaceDataModule
 from facebias.data.prepare import PreparedFaces, store_faces
 from facebias.data.readers.folders import read_class_folders
 from facebias.data.readers.tables import read_table, table_columns
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
 from facebias.errors import DataError
-from facebias.runs.assemble import face_format
+from facebias.runs.assemble import face_format, run_constants
 from facebias.runs.folder import read_run
 from facebias.schemas import Train
 
@@ -30,7 +31,7 @@ def read_train_config(run: Path) -> DictConfig:
     return check(read_run(run), Train)
 
 
-def read_other_faces(config: DictConfig, trained: DictConfig) -> PreparedFaces:
+def load_other_faces(config: DictConfig, trained: DictConfig) -> FaceDataModule:
     """Read and store the faces of a prediction; all of them count as test faces.
 
     Args:
@@ -46,7 +47,16 @@ def read_other_faces(config: DictConfig, trained: DictConfig) -> PreparedFaces:
     table, store = store_faces(table, face_format(trained), cache, config.max_bad)
     nothing = PixelStatistics(np.zeros(0, np.float32), np.zeros(0, np.float32))
     bias = AllFaces(trained.bias.variant)
-    return PreparedFaces(table, store, nothing, table.cells("train"), bias)
+    faces = PreparedFaces(table, store, nothing, table.cells("train"), bias)
+    return FaceDataModule(
+        faces,
+        augmentation=None,
+        batch_size=config.batch_size,
+        workers=0,
+        seed=0,
+        evaluated=faces.splits,
+        constants=run_constants(trained),
+    )
 
 
 def _read(config: DictConfig, trained: DictConfig) -> FaceTable:

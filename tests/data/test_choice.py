@@ -27,7 +27,7 @@ def test_each_combination_gets_correct_and_wrong_faces() -> None:
     table = predictions()
     chosen = choose_faces(table, ATTRIBUTES, 3, 0)
     sizes = chosen.groupby(["group", "correct"]).size()
-    assert len(sizes) == 8
+    assert len(sizes) == 10  # two genders x two ages, and those not known
     assert (sizes == 3).all()
     for row in chosen.to_dict("records"):
         source = table.iloc[row["position"]]
@@ -75,6 +75,12 @@ def test_titles_say_what_was_taken_for_what() -> None:
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])
-def test_unlabelled_faces_count_as_correct(missing: object) -> None:
+def test_unlabelled_faces_are_neither_correct_nor_wrong(missing: object) -> None:
     table = predictions(5).assign(label=pd.Series([missing] * 5, dtype=object))
-    assert choose_faces(table, {}, 5, 0)["correct"].all()
+    assert choose_faces(table, {}, 5, 0)["correct"].tolist() == [None] * 5
+
+
+def test_faces_of_unknown_groups_are_shown_too() -> None:
+    table = predictions().assign(gender="unknown")
+    chosen = choose_faces(table, {"gender": ("female", "male")}, 2, 0)
+    assert set(chosen["group"]) == {"not known"}
