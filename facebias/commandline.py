@@ -21,9 +21,9 @@ from facebias.errors import ConfigError, FacebiasError, RunError
 def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object]) -> None:
     """Compose `conf/<config_name>.yaml` with the command line, check it, and run the verb.
 
-    A wrong configuration or bad data ends with exit code 2 and a message, any other error with
-    its traceback and exit code 1. `HYDRA_FULL_ERROR=1` shows the traceback of every error. In a
-    sweep, a job that fails does not stop the others.
+    A wrong configuration or bad data ends with exit code 2 and a message, an interruption with 130
+    (SIGINT) or 143 (SIGTERM), any other error with its traceback and 1. `HYDRA_FULL_ERROR=1` shows
+    the traceback of every error. In a sweep, a job that fails does not stop the others.
 
     Args:
         config_name: file in conf/ without its suffix.
@@ -40,6 +40,7 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
         nonlocal failed, bug
         try:
             verb(_checked(config, schema))
+            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of a dry run
         except FacebiasError as error:
             if full_errors:
                 raise
@@ -52,6 +53,8 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
     start = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)
     try:
         start(task)()
+    except (KeyboardInterrupt, SystemExit) as end:
+        _leave(end)
     except Exception as error:
         if full_errors or bug:
             raise
@@ -59,6 +62,17 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
         failed = True
     if failed:
         sys.exit(2)
+
+
+def _leave(end: KeyboardInterrupt | SystemExit) -> None:
+    """Leave as a program that a signal has ended, or as the exit that was meant."""
+    if isinstance(end, KeyboardInterrupt) or isinstance(end.__context__, KeyboardInterrupt):
+        print("facebias: interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)
+    if type(end).__name__ == "SIGTERMException":  # Lightning's, told by name to import nothing
+        print("facebias: terminated", file=sys.stderr, flush=True)
+        sys.exit(143)
+    raise end
 
 
 def _tell(error: FacebiasError, job: str = "") -> None:
@@ -83,7 +97,7 @@ def _checked(config: DictConfig, schema: type) -> DictConfig:
 
 
 def _remove_run(folder: Path) -> None:
-    """Remove the empty folders that Hydra made before the run began."""
+    """Remove the empty folders that Hydra made for a run that did not begin."""
     for path in (folder, folder.parent):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

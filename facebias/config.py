@@ -28,13 +28,19 @@ def conf_folder() -> Path:
 
 
 def register_resolvers() -> None:
-    """Give YAML files two functions.
+    """Give YAML files three functions.
 
     `${unique:}` is six letters that differ in every process; `${absolute:PATH}` is a path that
-    means the same in every working directory.
+    means the same in every working directory; `${better:METRIC}` is min for a loss and max for
+    any other metric.
     """
     OmegaConf.register_new_resolver("unique", _unique, replace=True)
     OmegaConf.register_new_resolver("absolute", _absolute, replace=True)
+    OmegaConf.register_new_resolver("better", _better, replace=True)
+
+
+def _better(metric: str) -> str:
+    return "min" if metric.endswith("loss") else "max"
 
 
 def _absolute(path: str) -> str:

@@ -147,6 +147,7 @@ class FairnessCallback:
     folder: str = MISSING
     intersections: list[list[str]] | None = value(None)
     min_group: int = value(30, low=1)
+    min_class: int = value(5, low=1)
     replicates: int = value(1000, low=100)
     seed: int = value(0, low=0)
 
@@ -203,7 +204,7 @@ class Data:
     channels: int = value(1, choices=(1, 3))  # gray, colour
     folds: int = value(10, low=2)  # validation is one fold of the train split
     fold: int = value(0, low=0)
-    stratify: list[str] = value([])  # attributes, beside the label
+    stratify: list[str] | None = value(None)  # attributes, beside the label; null: all
     copies: str = value("drop", choices=("drop", "report"))  # faces in two splits, flipped copies
     max_bad: int = value(20, low=0)  # unreadable images, beyond which a run stops
     store: str = value("disk", choices=("disk", "none"))
@@ -225,7 +226,6 @@ class Checkpoint:
 
     use: str = value("last", choices=("last", "best"))
     monitor: str = value("validation/loss")
-    mode: str = value("min", choices=("min", "max"))
 
 
 @dataclass

@@ -27,16 +27,17 @@ def train(config: DictConfig) -> Path:
     import torch
 
     from facebias.report.pages import write_run_report
-    from facebias.report.summary import print_plan, print_summary
+    from facebias.report.summary import print_summary
     from facebias.runs.assemble import (
         assemble_classifier,
         assemble_datamodule,
         assemble_faces,
         assemble_trainer,
-        check_monitor,
     )
     from facebias.runs.checkpoints import checkpoint_file
+    from facebias.runs.checks import check_training
     from facebias.runs.folder import open_run
+    from facebias.runs.plan import print_plan
 
     folder = Path(config.paths.run)
     pl.seed_everything(config.seed, verbose=False)
@@ -48,7 +49,7 @@ def train(config: DictConfig) -> Path:
         faces.write(folder)
         counts = torch.tensor(faces.class_counts())
         model = assemble_classifier(config, counts, faces.statistics)
-        check_monitor(config, model, faces)
+        check_training(config, model, faces)
         loaders = assemble_datamodule(config, faces)
         trainer = assemble_trainer(config)
         trainer.fit(model, datamodule=loaders)

@@ -50,7 +50,7 @@ def test_faces_without_labels_get_predictions_and_maps(
     assert not (folder / "fairness.json").exists()
     assert (folder / "cam" / "sheet.png").is_file()
     assert "No labels" in capsys.readouterr().out
-    assert "no labels" in (folder / "report.html").read_text()
+    assert "No labels" in (folder / "report.html").read_text()
 
 
 def test_labels_are_mapped_and_groups_are_found(
@@ -132,6 +132,14 @@ def test_no_run_and_no_faces_are_told(run: Path, tmp_path: Path, faces_root: Pat
         predict(compose_predict(tmp_path, tmp_path, faces_root))
     with pytest.raises(DataError, match="nothing at"):
         predict(compose_predict(tmp_path, run, tmp_path / "nothing"))
+
+
+def test_the_folder_of_a_prediction_is_told_from_a_run(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    folder = predict(compose_predict(tmp_path, run, faces_root / "test", "callbacks.cam=null"))
+    with pytest.raises(RunError, match="folder of a prediction"):
+        predict(compose_predict(tmp_path, folder, faces_root, f"paths.run={tmp_path}/again"))
 
 
 def test_a_run_that_is_not_done_is_refused(run: Path, tmp_path: Path, faces_root: Path) -> None:

@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,6 +209,15 @@ def test_two_live_runs_do_not_share_a_folder(tmp_path: Path, faces_root: Path) -
         ("data.fold=10", DataError, "data.fold"),
         ("trainer.precision=7", ConfigError, "precision"),
         ("checkpoint.monitor=validation/los", ConfigError, "validation/loss"),
+        ("callbacks.best.monitor=x", ConfigError, "callbacks.best"),
+        ("callbacks.last=null", ConfigError, "callbacks.last"),
+        ("trainer.max_epochs=0", ConfigError, "max_epochs"),
+        ("trainer.max_epochs=-1", ConfigError, "max_epochs"),
+        ("+trainer.fast_dev_run=true", ConfigError, "quick"),
+        ("trainer.limit_train_batches=0", ConfigError, "limit_train_batches"),
+        ("+trainer.limit_predict_batches=1", ConfigError, "limit_predict_batches"),
+        ("callbacks.fairness.intersections=[[gender]]", ConfigError, "two or more"),
+        ("callbacks.fairness.intersections=[[gender,gender]]", ConfigError, "two or more"),
     ],
 )
 def test_what_does_not_fit_is_told(
@@ -220,12 +233,63 @@ def test_a_gpu_that_is_not_there_is_told(tmp_path: Path, faces_root: Path) -> No
         train(compose_train(tmp_path, faces_root, "trainer=gpu"))
 
 
+def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path, faces_root: Path) -> None:
+    for metric, best in (("loss", "min"), ("accuracy", "max"), ("worst_gender_accuracy", "max")):
+        monitor = f"checkpoint.monitor=validation/{metric}"
+        overrides = (monitor, "checkpoint.use=best", f"paths.run={tmp_path}/{metric}")
+        folder = train(compose_train(tmp_path, faces_root, *overrides, "callbacks.cam=null"))
+        values = pd.read_csv(folder / "metrics.csv").set_index("epoch")[f"validation/{metric}"]
+        found = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"]
+        assert values.dropna()[found] == values.agg(best)
+
+
+def test_nothing_measured_is_not_called_unlabelled(
+    tmp_path: Path, faces_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train(compose_train(tmp_path, faces_root, "callbacks.fairness=null"))
+    assert "switched off" in capsys.readouterr().out
+    assert "switched off" in (folder / "report.html").read_text()
+
+
+def test_a_layer_is_named_as_in_the_network(tmp_path: Path, faces_root: Path) -> None:
+    config = compose_train(tmp_path, faces_root, "callbacks.cam.layer=blocks.0.norm")
+    assert (train(config) / "cam" / "sheet.png").is_file()
+    config = compose_train(tmp_path, faces_root, "callbacks.cam.layer=blocks.0.nrm")
+    with pytest.raises(ModelError, match=r"blocks\.0\.norm") as caught:
+        train(config)
+    assert "network." not in str(caught.value)
+
+
 def test_an_impossible_composition_names_the_cells(tmp_path: Path, faces_root: Path) -> None:
     config = compose_train(
         tmp_path, faces_root, "+experiment=emotions_female_only", "bias.total=1000"
     )
     with pytest.raises(CompositionError, match=r"happy, female: \d+ of 250"):
         train(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_ends_a_training_with_its_code_and_its_word(
+    number: int, code: int, word: str, tmp_path: Path, faces_root: Path
+) -> None:
+    command = [sys.executable, "-m", "facebias.train", "+experiment=emotions_cnn3"]
+    options = [f"data.root={faces_root}", f"paths.run={tmp_path}/run", f"paths.cache={tmp_path}"]
+    child = subprocess.Popen(  # noqa: S603 - our own command
+        [*command, *options, "trainer.max_epochs=1000"], stderr=subprocess.PIPE, text=True
+    )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    while not last.exists() and child.poll() is None:
+        time.sleep(0.2)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=120)
+    assert child.returncode == code
+    assert f"facebias: {word}" in errors
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["reason"]) == ("failed", word)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from PIL import Image
 
 from facebias.callbacks.predictions import face_module, predictions_of
 from facebias.cam.explain import class_maps, resize_maps
-from facebias.cam.layers import find_layer
+from facebias.cam.layers import find_layer, named_layer
 from facebias.cam.overlay import overlay
 from facebias.cam.sheet import FaceCell, contact_sheet
 from facebias.data.choice import choose_faces
@@ -55,6 +55,9 @@ class CamCallback(pl.Callback):
         predictions_of(trainer)
         channels_first = np.roll(face_module(trainer).faces.store.faces.shape[1:], 1)
         example = torch.zeros((1, *channels_first.tolist()), dtype=torch.uint8)
+        if self._layer != "auto":
+            # Checked here too, so that the error names the layers without a prefix.
+            named_layer(pl_module.get_submodule("network"), self._layer)
         wanted = self._layer if self._layer == "auto" else f"network.{self._layer}"
         self._found = find_layer(pl_module, example.to(pl_module.device), wanted)
 

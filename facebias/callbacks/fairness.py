@@ -28,6 +28,7 @@ class FairnessCallback(pl.Callback):
         folder: of the run.
         intersections: sets of attributes whose combinations are groups too; None: every pair.
         min_group: faces below which a group is shown and left out of gaps.
+        min_class: faces of every class that a group needs before its macro metrics are compared.
         replicates: of the bootstrap.
         seed: of the bootstrap.
     """
@@ -37,11 +38,17 @@ class FairnessCallback(pl.Callback):
         folder: str,
         intersections: Sequence[Sequence[str]] | None = None,
         min_group: int = 30,
+        min_class: int = 5,
         replicates: int = 1000,
         seed: int = 0,
     ) -> None:
         self._folder, self._intersections = Path(folder), intersections
-        self._options = {"min_group": min_group, "replicates": replicates, "seed": seed}
+        self._options = {
+            "min_group": min_group,
+            "min_class": min_class,
+            "replicates": replicates,
+            "seed": seed,
+        }
         self._groups: dict[str, torch.Tensor] = {}
         self._counts: dict[str, DecisionCounts] = {}
         self.reports: dict[str, GroupReport] = {}
@@ -60,6 +67,13 @@ class FairnessCallback(pl.Callback):
                 f"attributes of the data set: {', '.join(attributes) or 'it has none'}",
                 "correct the name",
             )
+        for names in self._intersections or ():
+            if len(set(names)) < 2 or len(set(names)) < len(names):
+                raise ConfigError(
+                    f"callbacks.fairness.intersections has {list(names)}",
+                    "two or more different attributes; each one alone is measured anyway",
+                    "correct the intersection",
+                )
         predictions_of(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -23,8 +23,8 @@ def choose_faces(
 
     Args:
         predictions: of one split.
-        attributes: groups of each attribute; their combinations are shown, or each attribute's
-            own groups where there are more than 16 combinations.
+        attributes: groups of each attribute; their combinations are shown, or the 16 largest of
+            the attributes' own groups where there are more than 16 combinations.
         per_group: correct faces, and as many wrong ones; fewer where a group has fewer.
         seed: of the order.
 
@@ -57,11 +57,12 @@ def _groups(
         return [("all", everyone)]
     combined = list(product(*attributes.values()))
     if len(combined) > _MOST_GROUPS:
-        return [
+        single = [
             (f"{attribute}: {group}", rows[attribute] == group)
             for attribute, groups in attributes.items()
             for group in groups
         ]
+        return sorted(single, key=lambda named: -named[1].sum())[:_MOST_GROUPS]
     found = []
     for groups in combined:
         mask = everyone

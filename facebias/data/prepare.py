@@ -14,7 +14,7 @@ from facebias.data.leakage import gate, orientation_hashes
 from facebias.data.split import draw_splits
 from facebias.data.statistics import PixelStatistics, pixel_statistics
 from facebias.data.store import FaceStore, open_store
-from facebias.data.table import SPLITS, FaceTable
+from facebias.data.table import SPLITS, UNKNOWN, FaceTable
 from facebias.errors import DataError
 from facebias.files import whole_file
 
@@ -104,6 +104,7 @@ def prepare_faces(
         DataError: if there are too many bad images, or a split lacks a class.
         CompositionError: if the faces do not suffice for the composition.
     """
+    _refuse_unheard(table)
     table, store = store_faces(_without_unlabelled(table), face_format, cache, max_bad)
     without = _without_copies(table, store)
     if copies == "drop":
@@ -142,6 +143,27 @@ def store_faces(
     for row, reason in store.bad.items():
         rows.loc[used.index[row], "left_out"] = f"bad image: {reason}"
     return table.with_rows(rows), store
+
+
+def _refuse_unheard(table: FaceTable) -> None:
+    """Refuse one class, and attributes of which nothing is known; say how much is not known."""
+    if len(table.classes) < 2:
+        raise DataError(
+            f"the data set has the classes {', '.join(table.classes) or 'none'}",
+            "two classes or more, to tell apart",
+            "name them in data.reader.classes",
+        )
+    for attribute in table.attributes:
+        unknown = int((table.used()[attribute] == UNKNOWN).sum())
+        if unknown == len(table.used()):
+            raise DataError(
+                f"nobody says the {attribute} of any face in {table.root}",
+                f"a CSV file with a column that names the image and a column {attribute!r}",
+                "check the file's columns and lines, name them in data.reader.columns, or take "
+                f"{attribute} out of data.reader.attributes",
+            )
+        if unknown:
+            logger.warning("%s: %s of %s unknown", attribute, unknown, len(table.used()))
 
 
 def _without_unlabelled(table: FaceTable) -> FaceTable:

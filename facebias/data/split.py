@@ -30,14 +30,14 @@ def draw_splits(
     The draw is a function of the faces and the seed; the order of the rows plays no part. One face
     more or less, or another group of a face, moves others: every part takes its turn.
 
-    The faces are dealt into `folds` equal parts, stratified by label and groups, identities kept
-    whole. Official splits are respected: where there is a test split, validation is part `fold`
-    of the train split, and nothing is drawn where there is a validation split too. Without
-    official splits test is part `fold` and validation the next one.
+    Faces are dealt into `folds` equal parts, stratified by label and groups, identities kept whole.
+    Official splits are respected. Without a test split, one part of the faces is test, whatever
+    the fold: the folds may choose a recipe, and the test faces have no say in it. Without a
+    validation split, validation is part `fold` of the train faces.
 
     Args:
         table: faces; those left out stay as they are.
-        folds: number of parts, 2 or more (3 or more without an official test split).
+        folds: number of parts, 2 or more.
         fold: which part, 0 to `folds - 1`.
         stratify: attributes that are stratified by, beside the label.
         seed: the data seed.
@@ -48,20 +48,17 @@ def draw_splits(
     _refuse_wrong(table, folds, fold, stratify)
     rows = table.rows.copy()
     present = set(rows["split"].dropna())
-    if "validation" in present and "test" in present:
-        return table
     used = rows[(rows["left_out"] == "") & rows["label"].notna()]
     pool = used[used["split"].isna() | (used["split"] == "train")]
-    parts = _deal(pool, ["label", *stratify], folds, seed)
-    drawn = np.full(len(pool), "train", object)
-    if "test" in present:
-        drawn[parts == fold] = "validation"
-    elif "validation" in present:
-        drawn[parts == fold] = "test"
-    else:
-        drawn[parts == fold] = "test"
-        drawn[parts == (fold + 1) % folds] = "validation"
-    rows.loc[pool.index, "split"] = drawn
+    strata = ["label", *stratify]
+    rows.loc[pool.index, "split"] = "train"
+    if "test" not in present:
+        tested = _deal(pool, strata, folds, seed) == 0
+        rows.loc[pool.index[tested], "split"] = "test"
+        pool = pool[~tested]
+    if "validation" not in present:
+        validated = _deal(pool, strata, folds, seed) == fold
+        rows.loc[pool.index[validated], "split"] = "validation"
     return table.with_rows(rows)
 
 
@@ -76,11 +73,10 @@ def _deal(pool: pd.DataFrame, strata: list[str], folds: int, seed: int) -> npt.N
 
 
 def _refuse_wrong(table: FaceTable, folds: int, fold: int, stratify: tuple[str, ...]) -> None:
-    official_test = "test" in set(table.rows["split"].dropna())
-    if not 0 <= fold < folds or folds < (2 if official_test else 3):
+    if not 0 <= fold < folds or folds < 2:
         raise DataError(
             f"data.fold={fold} of data.folds={folds}",
-            "2 folds or more, 3 or more where test is drawn too, and a fold from 0 to folds - 1",
+            "2 folds or more, and a fold from 0 to folds - 1",
             "change data.fold or data.folds",
         )
     missing = [name for name in stratify if name not in table.attributes]

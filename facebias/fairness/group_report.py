@@ -13,7 +13,7 @@ import pandas as pd
 
 from facebias.errors import ConfigError
 from facebias.fairness import metrics
-from facebias.fairness.counts import count_decisions
+from facebias.fairness.counts import count_decisions, count_patterns
 from facebias.fairness.intervals import (
     LargestGap,
     bootstrap_counts,
@@ -187,16 +187,15 @@ def _measure(rows: ScoredRows, codes: GroupCodes, n_classes: int, settings: Sett
     # A generator for each attribute: another attribute beside it changes no number.
     rng = np.random.default_rng(settings.seed)
     size = {"n_groups": len(codes.groups) + 1, "n_classes": n_classes}
+    decisions = (codes.codes, rows.labels, rows.predicted)
+    counts = count_decisions(*decisions, **size)
     if rows.persons is None:
-        counts = count_decisions(codes.codes, rows.labels, rows.predicted, **size)
         drawn = bootstrap_counts(counts, settings.replicates, rng)
         class_units, units = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
     else:
-        person_counts = _person_counts(rows, rows.persons, codes.codes, **size)
-        counts = person_counts.sum(axis=0)
-        drawn = bootstrap_person_counts(person_counts, settings.replicates, rng)
-        class_units = person_counts.any(axis=-1).sum(axis=0)
-        units = person_counts.any(axis=(-2, -1)).sum(axis=0)
+        patterns = count_patterns(rows.persons, *decisions, **size)
+        drawn = bootstrap_person_counts(patterns, settings.replicates, rng)
+        class_units, units = patterns.persons_with(2), patterns.persons_with(1)
     required = np.bincount(rows.labels, minlength=n_classes) > 0
     rarest = class_units[:, required].min(axis=-1)
     replicates = {
@@ -213,18 +212,6 @@ def _measure(rows: ScoredRows, codes: GroupCodes, n_classes: int, settings: Sett
     return _Measured(
         codes.attribute, codes.groups, counts, units, by_person, comparable, replicates
     )
-
-
-def _person_counts(
-    rows: ScoredRows, persons: Array, codes: Array, *, n_groups: int, n_classes: int
-) -> Array:
-    """Count the decisions of each person, shape (P, G, C, C)."""
-    n_persons = int(persons.max()) + 1
-    joint = persons * n_groups + codes
-    flat = count_decisions(
-        joint, rows.labels, rows.predicted, n_groups=n_persons * n_groups, n_classes=n_classes
-    )
-    return flat.reshape(n_persons, n_groups, n_classes, n_classes)
 
 
 def _replicate_values(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facebias.errors import DataError
+from facebias.fairness.counts import PersonPatterns
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -18,7 +19,11 @@ FloatArray = npt.NDArray[np.float64]
 UNDEFINED_LIMIT = 0.05
 """An interval is undefined when more than this share of its replicates is."""
 
-_CHUNK_WEIGHTS = 2**21  # weights held at once by the person bootstrap: 16 MiB of int64
+_CHUNK_NUMBERS = 2**20  # in an array of the person bootstrap: 8 MiB of int64
+
+_MOSTLY_ZEROS = 16  # places to a filled cell, beyond which BLAS loses against sums of filled cells
+
+_FEW_PERSONS = 10  # a pattern: `rng.multinomial` takes as long for a pattern as ten draws do
 
 
 def wilson_interval(
@@ -77,36 +82,37 @@ def bootstrap_counts(
 
 
 def bootstrap_person_counts(
-    person_counts: Array, replicates: int, rng: np.random.Generator
+    patterns: PersonPatterns, replicates: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """Draw bootstrap replicates of the counts, persons resampled with all their rows.
 
     Photos of one person are right or wrong together, so rows resampled one by one would give
-    intervals that are too narrow. P persons are drawn with replacement from P; a replicate is
-    the sum over persons of (times drawn) x (counts of that person). Groups are resampled
+    intervals that are too narrow. P persons are drawn with replacement from P; how often each
+    pattern comes is then exactly multinomial(P, persons of the pattern / P), and a replicate is
+    the sum over patterns of (times drawn) x (counts of the pattern). Groups are resampled
     together, because one person may have rows in several.
 
     Args:
-        person_counts: shape (P, ...), integers; usually (P, G, C, C).
+        patterns: from `count_patterns`; K patterns with E filled cells of P persons.
         replicates: B.
         rng: the generator to draw from.
 
     Returns:
-        Shape (B, ...). Replicates are made in chunks: beyond the input and the result, it holds
-        a float64 copy of the cells that any person fills, and 16 MiB of weights.
+        Shape (B, G, C, C). Replicates are made in chunks, which change no number: beyond the
+        result, a few arrays of 8 MiB are held, or of 16 E or P numbers where that is more.
     """
-    n_persons, shape = person_counts.shape[0], person_counts.shape[1:]
-    cells = person_counts.reshape(n_persons, math.prod(shape))
-    filled = np.flatnonzero(cells.any(axis=0))
-    # float64 multiplies by BLAS and is exact for integers below 2 ** 53.
-    per_person = cells[:, filled].astype(np.float64)
-    result = np.zeros((replicates, cells.shape[1]), dtype=np.int64)
-    chunk = max(1, _CHUNK_WEIGHTS // max(n_persons, 1))
-    for start in range(0, replicates, chunk):
+    filled = np.unique(patterns.cells)
+    dense = _dense_patterns(patterns, filled)
+    result = np.zeros((replicates, math.prod(patterns.shape)), dtype=np.int64)
+    widest = max(len(patterns.cells), int(patterns.persons.sum()), 1)
+    chunk = max(1, _CHUNK_NUMBERS // widest)
+    for start in range(0, replicates if len(filled) else 0, chunk):
         size = min(chunk, replicates - start)
-        weights = _times_drawn(n_persons, size, rng).astype(np.float64)
-        result[start : start + size, filled] = np.rint(weights @ per_person)
-    return result.reshape(replicates, *shape)
+        drawn = _times_drawn(patterns.persons, size, rng)
+        result[start : start + size, filled] = (
+            _sums_by_cell(drawn, patterns) if dense is None else np.rint(drawn @ dense)
+        )
+    return result.reshape(replicates, *patterns.shape)
 
 
 def spread_constant(
@@ -263,16 +269,41 @@ def _mostly_defined(replicates: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(replicates).mean(axis=0) <= UNDEFINED_LIMIT)
 
 
-def _times_drawn(
-    n_persons: int, replicates: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw n of n persons with replacement; return how often each came, shape (B, P).
+def _dense_patterns(
+    patterns: PersonPatterns, filled: npt.NDArray[np.int64]
+) -> FloatArray | None:
+    """Return the patterns in the cells that any fills, shape (K, F); None where mostly zeros."""
+    shape = (len(patterns.persons), len(filled))
+    if math.prod(shape) > _MOSTLY_ZEROS * len(patterns.cells):
+        return None
+    # float64 multiplies by BLAS and is exact for integers below 2 ** 53.
+    dense = np.zeros(shape)
+    dense[patterns.patterns, np.searchsorted(filled, patterns.cells)] = patterns.times
+    return dense
 
-    Counting draws is the same multinomial as `rng.multinomial`, ten times faster for many persons.
+
+def _sums_by_cell(
+    drawn: npt.NDArray[np.int64], patterns: PersonPatterns
+) -> npt.NDArray[np.int64]:
+    """Return the sum of the drawn patterns in each cell that any fills, shape (B, F)."""
+    starts = np.flatnonzero(np.diff(patterns.cells, prepend=-1))
+    rows = drawn[:, patterns.patterns] * patterns.times
+    return np.asarray(np.add.reduceat(rows, starts, axis=1))
+
+
+def _times_drawn(
+    persons: npt.NDArray[np.int64], replicates: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw as many persons as there are, with replacement; count each pattern, shape (B, K).
+
+    Counting draws is the same multinomial as `rng.multinomial`, and faster for few persons a
+    pattern.
     """
-    if n_persons == 0:
-        return np.zeros((replicates, 0), dtype=np.int64)
-    drawn = rng.integers(n_persons, size=(replicates, n_persons))
-    drawn += np.arange(replicates)[:, None] * n_persons
-    times = np.bincount(drawn.ravel(), minlength=replicates * n_persons)
-    return times.reshape(replicates, n_persons).astype(np.int64, copy=False)
+    total, n_patterns = int(persons.sum()), len(persons)
+    if total > _FEW_PERSONS * n_patterns:
+        return rng.multinomial(total, persons / total, size=(replicates,))
+    pattern_of = np.repeat(np.arange(n_patterns), persons)
+    drawn = pattern_of[rng.integers(total, size=(replicates, total))]
+    drawn += np.arange(replicates)[:, None] * n_patterns
+    times = np.bincount(drawn.ravel(), minlength=replicates * n_patterns)
+    return times.reshape(replicates, n_patterns).astype(np.int64, copy=False)

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from facebias.files import whole_file
 
 # Okabe and Ito's colours, which the colour-blind tell apart; shapes tell them apart too.
 _BLUE, _ORANGE, _GRAY = "#0072b2", "#d55e00", "#888888"
 _DOTS_PER_INCH = 150
+_MOST_GROUPS = 60
 
 
 def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
@@ -34,6 +36,7 @@ def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
         axes.set(xlabel="epoch", title=name.replace("_f1", " F1"))
         if name != "loss":
             axes.set_ylim(0, 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     _save(figure, path)
@@ -43,10 +46,12 @@ def group_forest(table: pd.DataFrame, path: Path) -> None:
     """Draw the accuracy of every group with its interval, and chance and majority beside it.
 
     Args:
-        table: of a `GroupReport`; groups without faces are named without a point.
+        table: of a `GroupReport`; groups without faces are named without a point. Of more than
+            60 groups those with the most faces are drawn.
         path: PNG to write.
     """
-    rows = table.reset_index(drop=True)
+    shown = table if len(table) <= _MOST_GROUPS else table.nlargest(_MOST_GROUPS, "n").sort_index()
+    rows = shown.reset_index(drop=True)
     figure = Figure(figsize=(9, 0.36 * len(rows) + 1.5), layout="constrained")
     axes = figure.subplots()
     for place, row in rows.iterrows():
@@ -58,6 +63,8 @@ def group_forest(table: pd.DataFrame, path: Path) -> None:
     labels = [f"{row.attribute}: {row.group}  (n = {row.n})" for row in rows.itertuples()]
     axes.set_yticks(range(len(rows)), labels)
     axes.set(xlim=(0, 1), xlabel="accuracy", ylim=(len(rows) - 0.5, -0.5))
+    if len(rows) < len(table):
+        axes.set_title(f"the {len(rows)} largest of {len(table)} groups")
     axes.axvline(float(rows["chance"].iloc[0]), linestyle=":", color=_GRAY)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, fontsize="small")

@@ -34,6 +34,13 @@ class RunResults:
     left_out: pd.DataFrame
 
     @property
+    def why_unmeasured(self) -> str:
+        """Why there is no table of groups, where there is none."""
+        if self.predictions["label"].isna().all():
+            return "No labels: predictions and maps only, nothing to measure."
+        return "callbacks.fairness is switched off: nothing was measured."
+
+    @property
     def provenance(self) -> str:
         """Who said what the groups are."""
         return str(OmegaConf.select(self.config, "data.reader.provenance") or "not stated")
@@ -50,11 +57,6 @@ def read_results(folder: Path) -> RunResults:
     config = OmegaConf.load(folder / "config.yaml")
     fairness, metrics = folder / "fairness.json", folder / "metrics.csv"
     rows = pd.read_parquet(folder / "split.parquet")
-    left_out = rows[rows["left_out"] != ""]
-    # The particulars of a face (of which file it is a copy) follow the reason.
-    reasons = left_out["left_out"].str.replace(
-        r"(copy of|picture as|named in|bad image:) .*", r"\1 …", regex=True
-    )
     assert isinstance(config, DictConfig)  # noqa: S101 - written by open_run
     return RunResults(
         folder,
@@ -63,7 +65,16 @@ def read_results(folder: Path) -> RunResults:
         pd.read_parquet(folder / "predictions.parquet"),
         json.loads(fairness.read_text(encoding="utf-8")) if fairness.is_file() else {},
         pd.read_csv(metrics) if metrics.is_file() else pd.DataFrame(),
-        reasons.groupby([left_out["split"].fillna("none"), reasons]).size().reset_index(name="n")
-        if len(left_out)
-        else pd.DataFrame(columns=["split", "left_out", "n"]),
+        _count_reasons(rows[rows["left_out"] != ""]),
     )
+
+
+def _count_reasons(left_out: pd.DataFrame) -> pd.DataFrame:
+    """Count the faces left out of each split by reason; the copied face's name is one of many."""
+    if left_out.empty:
+        return pd.DataFrame(columns=["split", "left_out", "n"])
+    reasons = left_out["left_out"].str.replace(
+        r"(copy of|picture as|named in) .*", r"\1 …", regex=True
+    )
+    splits = left_out["split"].fillna("in no split")
+    return reasons.groupby([splits, reasons]).size().reset_index(name="n")

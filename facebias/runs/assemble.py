@@ -17,6 +17,7 @@ from facebias.data.datamodule import FaceDataModule
 from facebias.data.images import FaceFormat
 from facebias.data.prepare import PreparedFaces, prepare_faces
 from facebias.data.statistics import PixelStatistics
+from facebias.data.table import FaceTable
 from facebias.errors import ConfigError
 from facebias.models.classifier import FaceClassifier
 from facebias.models.normalise import Normalise
@@ -29,15 +30,16 @@ def assemble_faces(config: DictConfig) -> PreparedFaces:
         config: a checked `facebias.schemas.Train`.
     """
     data = config.data
+    table: FaceTable = build(data.reader)
     return prepare_faces(
-        build(data.reader),
+        table,
         build(config.bias),
         face_format=face_format(config),
         cache=Path(config.paths.cache).expanduser() if data.store == "disk" else None,
         seed=data.seed,
         folds=data.folds,
         fold=data.fold,
-        stratify=tuple(data.stratify),
+        stratify=tuple(table.attributes if data.stratify is None else data.stratify),
         copies=data.copies,
         statistics="pixel" if data.normalise == "pixel" else "channel",
         max_bad=data.max_bad,
@@ -121,23 +123,6 @@ def _normalise(config: DictConfig, statistics: PixelStatistics | None) -> Normal
         nothing = np.zeros((data.channels, *size), dtype=np.float32)
         statistics = PixelStatistics(nothing, nothing)
     return Normalise(statistics.mean, statistics.deviation, by_image=data.normalise == "image")
-
-
-def check_monitor(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> None:
-    """Refuse a monitor that no validation logs, before the first epoch is spent.
-
-    Raises:
-        ConfigError: with the metrics that there are.
-    """
-    metrics = [str(name) for name in model.validation_metrics.keys()]  # noqa: SIM118 - no dict
-    worst = [f"validation/worst_{name}_accuracy" for name in faces.table.attributes]
-    known = ["validation/loss", *metrics, *worst]
-    if config.checkpoint.monitor not in known:
-        raise ConfigError(
-            f"checkpoint.monitor is {config.checkpoint.monitor!r}",
-            f"one of {', '.join(known)}",
-            "correct checkpoint.monitor",
-        )
 
 
 def assemble_trainer(config: DictConfig) -> pl.Trainer:

@@ -37,7 +37,8 @@ def environment(config: DictConfig) -> dict[str, Any]:
     """
     import torch
 
-    cuda = torch.cuda.is_available()
+    asked = config.trainer.accelerator if "trainer" in config else "cpu"
+    cuda = asked in ("gpu", "cuda", "auto") and torch.cuda.is_available()
     return {
         "command": sys.argv,
         "facebias": facebias.__version__,

@@ -57,11 +57,20 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
             with _log_file(folder / LOG):
                 yield folder
         except BaseException as error:
-            _set_status(folder, "failed", f"{type(error).__name__}: {error}")
+            _set_status(folder, "failed", _reason(error))
             raise
         _set_status(folder, "done")
     finally:
         lock.release()
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a run ended; Lightning turns Ctrl-C into an exit."""
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, SystemExit):
+        return "terminated"
+    return f"{type(error).__name__}: {error}"
 
 
 @contextmanager

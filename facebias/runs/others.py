@@ -15,7 +15,7 @@ from facebias.data.readers.folders import read_class_folders
 from facebias.data.readers.tables import read_table, table_columns
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
-from facebias.errors import DataError
+from facebias.errors import DataError, RunError
 from facebias.runs.assemble import face_format, run_constants
 from facebias.runs.folder import read_run
 from facebias.schemas import Train
@@ -28,7 +28,14 @@ def read_train_config(run: Path) -> DictConfig:
         RunError: if the folder is no finished run's.
         ConfigError: if it was written by another version and does not fit this one.
     """
-    return check(read_run(run), Train)
+    config = read_run(run)
+    if "faces" in config:
+        raise RunError(
+            f"{run} is the folder of a prediction",
+            "the folder of a training, as facebias.train leaves it",
+            f"give the run that predicted: run={config.run}",
+        )
+    return check(config, Train)
 
 
 def load_other_faces(config: DictConfig, trained: DictConfig) -> FaceDataModule:

@@ -62,12 +62,9 @@ def load_config(folder: Path, faces: Path, *overrides: str) -> DictConfig:
                 f"paths.run={folder}/run",
                 f"paths.cache={folder}/cache",
                 f"trainer.max_epochs={_EPOCHS}",
-                "+trainer.enable_progress_bar=false",
-                "+trainer.enable_checkpointing=false",
                 *overrides,
             ],
         )
-    config.callbacks = {}  # they work between epochs
     return check(config, Train)
 
 

@@ -32,7 +32,8 @@ def test_each_combination_gets_correct_and_wrong_faces() -> None:
     for row in chosen.to_dict("records"):
         source = table.iloc[row["position"]]
         assert row["id"] == source["id"]
-        assert row["group"] == f"{source['gender']}, {source['age']}"
+        known = "unknown" not in (source["gender"], source["age"])
+        assert row["group"] == (f"{source['gender']}, {source['age']}" if known else "not known")
         assert row["correct"] == (source["label"] == source["predicted"])
 
 

@@ -203,3 +203,33 @@ def test_unlabelled_faces_are_left_out(faces_root: Path) -> None:
     )
     assert (faces.table.rows.loc[unlabelled, "left_out"] == "no label").all()
     assert len(faces.rows("train")) + len(faces.rows("validation")) == 320 - 5
+
+
+def test_attributes_that_nobody_speaks_of_are_refused(own_root: Path) -> None:
+    for file in own_root.rglob("*.csv"):
+        file.unlink()
+    with pytest.raises(DataError, match="nobody says the gender"):
+        prepared(own_root)
+
+
+def test_how_many_groups_are_unknown_is_said(
+    faces_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        prepared(faces_root)
+    assert "age: 2 of 384 unknown" in caplog.text
+    assert "gender:" not in caplog.text
+
+
+def test_one_class_is_refused(faces_root: Path) -> None:
+    table = read_class_folders(str(faces_root / "test" / "happy"), ["happy"])
+    with pytest.raises(DataError, match="classes happy"):
+        prepare_faces(
+            table,
+            AllFaces(),
+            face_format=FaceFormat(16, 16, 1),
+            cache=None,
+            seed=0,
+            folds=4,
+            fold=0,
+        )

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facebias.errors import DataError
+from facebias.fairness.counts import PersonPatterns, count_patterns
 from facebias.fairness.intervals import (
     bootstrap_counts,
     bootstrap_person_counts,
@@ -56,28 +57,66 @@ def test_bootstrap_of_counts_is_the_bootstrap_of_rows() -> None:
     assert from_counts.std() == pytest.approx(rows.std(), rel=0.06)
 
 
+def patterns_of(rows: list[tuple[int, int, int, int]], n_groups: int = 1) -> PersonPatterns:
+    """Count rows of (person, group, label, predicted) in two classes."""
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    return count_patterns(*columns, n_groups=n_groups, n_classes=2)
+
+
+def random_patterns(persons: int, rows: int = 400, n_groups: int = 3) -> PersonPatterns:
+    sizes = (persons, n_groups, 2, 2)
+    columns = [generator(each).integers(size, size=rows) for each, size in enumerate(sizes)]
+    return count_patterns(*columns, n_groups=n_groups, n_classes=2)
+
+
 def test_person_bootstrap_with_one_row_a_person_is_the_row_bootstrap() -> None:
-    person_counts = np.zeros((50, 1, 2, 2), dtype=np.int64)
-    person_counts[:30, 0, 0, 0] = 1
-    person_counts[30:, 0, 0, 1] = 1
-    drawn = bootstrap_person_counts(person_counts, 4000, generator())
+    patterns = patterns_of([(person, 0, 0, int(person >= 30)) for person in range(50)])
+    drawn = bootstrap_person_counts(patterns, 4000, generator())
     assert (drawn.sum(axis=(1, 2, 3)) == 50).all()
     assert accuracy(drawn).std() == pytest.approx((0.6 * 0.4 / 50) ** 0.5, rel=0.06)
 
 
 def test_person_bootstrap_is_wider_when_rows_of_a_person_agree() -> None:
-    person_counts = np.zeros((10, 1, 2, 2), dtype=np.int64)
-    person_counts[:6, 0, 0, 0] = 20
-    person_counts[6:, 0, 0, 1] = 20
-    by_person = accuracy(bootstrap_person_counts(person_counts, 4000, generator())).std()
+    patterns = patterns_of([(row // 20, 0, 0, int(row >= 120)) for row in range(200)])
+    by_person = accuracy(bootstrap_person_counts(patterns, 4000, generator())).std()
     assert by_person == pytest.approx((0.6 * 0.4 / 10) ** 0.5, rel=0.06)
 
 
-def test_person_bootstrap_in_chunks_has_as_many_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facebias.fairness.intervals._CHUNK_WEIGHTS", 7)
-    drawn = bootstrap_person_counts(np.ones((3, 2), dtype=np.int64), 10, generator())
-    np.testing.assert_array_equal(drawn, np.full((10, 2), 3))
-    assert bootstrap_person_counts(np.ones((0, 2), dtype=np.int64), 4, generator()).sum() == 0
+@pytest.mark.parametrize("few_persons", [0, 1000])
+def test_person_bootstrap_has_the_moments_of_persons_drawn_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, few_persons: int
+) -> None:
+    monkeypatch.setattr("facebias.fairness.intervals._FEW_PERSONS", few_persons)
+    rows = [(person, person % 2, 0, int(person < 4)) for person in range(12)]
+    rows += [(12, 0, 0, 0), (12, 1, 0, 1), (12, 1, 0, 1), (13, 0, 0, 1), (13, 0, 0, 1)]
+    counts = np.zeros((14, 2, 2, 2))
+    np.add.at(counts, tuple(np.array(rows).T), 1)
+    persons = counts.reshape(14, 8)
+    drawn = bootstrap_person_counts(patterns_of(rows, 2), 20_000, generator()).reshape(-1, 8)
+    np.testing.assert_allclose(drawn.mean(axis=0), persons.sum(axis=0), atol=0.08)
+    # A sum of 14 independent persons has 14 times the covariance of one.
+    covariance = 14 * np.cov(persons, rowvar=False, ddof=0)
+    np.testing.assert_allclose(np.cov(drawn, rowvar=False), covariance, atol=0.2)
+
+
+@pytest.mark.parametrize("persons", [20, 150, 400])
+def test_person_bootstrap_in_chunks_and_sparse_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, persons: int
+) -> None:
+    patterns = random_patterns(persons)
+    whole = bootstrap_person_counts(patterns, 10, generator())
+    for name, value in (("_CHUNK_NUMBERS", 1000), ("_MOSTLY_ZEROS", 0), ("_MOSTLY_ZEROS", 1000)):
+        monkeypatch.setattr(f"facebias.fairness.intervals.{name}", value)
+        drawn = bootstrap_person_counts(patterns, 10, generator())
+        np.testing.assert_array_equal(drawn, whole)
+
+
+def test_person_bootstrap_of_one_pattern_never_varies_and_of_nobody_is_nothing() -> None:
+    patterns = patterns_of([(person, 0, label, 1) for person in range(3) for label in (0, 1)])
+    drawn = bootstrap_person_counts(patterns, 10, generator())
+    np.testing.assert_array_equal(drawn, np.tile([[0, 3], [0, 3]], (10, 1, 1, 1)))
+    nobody = bootstrap_person_counts(patterns_of([]), 4, generator())
+    assert (nobody.shape, nobody.sum()) == ((4, 1, 2, 2), 0)
 
 
 def test_percentile_interval_is_undefined_beyond_five_percent() -> None:

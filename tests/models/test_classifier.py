@@ -20,7 +20,7 @@ COUNTS = torch.tensor([30, 10, 20])
 
 def classifier(**options: Any) -> FaceClassifier:  # noqa: ANN401 - as its own
     torch.manual_seed(0)
-    network = CNN([4], [3], classes=3, channels=1, height=16, width=16)
+    network = CNN([4, 5], [3, 3], classes=3, channels=1, height=16, width=16)
     half = np.full((1, 1, 1), 0.5, np.float32)
     return FaceClassifier(
         network=network,
@@ -114,8 +114,8 @@ def test_probabilities_are_float32_and_add_up_to_1() -> None:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_memory_format_reaches_the_network_and_changes_no_answer(channels_last: bool) -> None:
     model = classifier(channels_last=channels_last).eval()
-    weight = model.network.blocks[0].convolution.weight  # type: ignore[union-attr, index]
-    assert weight.is_contiguous(memory_format=torch.channels_last)  # one channel: both are
+    weight = model.network.get_parameter("blocks.1.convolution.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last) is channels_last
     other = classifier(channels_last=not channels_last).eval()
     assert torch.allclose(model(batch().images), other(batch().images), atol=1e-5)
 

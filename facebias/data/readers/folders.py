@@ -238,6 +238,7 @@ def _join(
         source = _named(row, root, folders[row.file])
         exact = by_source.get(source)
         found = [exact] if exact else by_name[folders[row.file]].get(row.key.lower(), [])
+        _refuse_ambiguous(row, found)
         for record in found:
             known = {name: group for name, group in row.groups.items() if group != UNKNOWN}
             _refuse_contradiction(record, known, row)
@@ -248,6 +249,17 @@ def _join(
                 **dict.fromkeys(attributes, UNKNOWN),
             }
     return list(missing.values())
+
+
+def _refuse_ambiguous(row: SideRow, found: Sequence[Record]) -> None:
+    """Refuse a file name that several images have; a bare name may be a person's, in several."""
+    if len(found) > 1 and posixpath.splitext(row.key)[1].lower() in IMAGE_SUFFIXES:
+        raise DataError(
+            f"{row.file}, line {row.line}: {row.key} names {len(found)} images, "
+            f"{found[0]['source']} and {found[1]['source']} among them",
+            "a line that names one image",
+            "write the path from the folder of the CSV file, such as CLASS/NAME.png",
+        )
 
 
 def _named(row: SideRow, root: Path, folder: str) -> str:

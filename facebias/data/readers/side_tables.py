@@ -31,6 +31,8 @@ _BYTE_ORDER_MARKS = (
 # What a text that is neither JSON nor a Python literal leads their parsers to.
 _UNPARSABLE = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 _LISTED = 10  # columns that a message names
+# How tables write that they do not know; a group that is declared under such a name is a group.
+_NOTHING = frozenset({"", UNKNOWN, "na", "n/a", "nan", "none", "null", "?"})
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class SideRow:
 
 
 def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read a CSV file in UTF-8 or UTF-16.
+    """Read a CSV file in UTF-8 or UTF-16; commas, semicolons or tabs part its columns.
 
     Returns:
-        The line number and the columns of each record, values stripped.
+        The line number and the columns of each record, names and values stripped.
 
     Raises:
         DataError: if it is no text, or has no header.
@@ -60,11 +62,12 @@ def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
         raise _not_text(file, encoding, error.start) from error
     if "\0" in text:
         raise _not_text(file, encoding, text.index("\0"))
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     records = []
     try:
         if not reader.fieldnames:
             raise DataError(f"{file} is empty", "a header line with the names of the columns")
+        reader.fieldnames = [name.strip() for name in reader.fieldnames]
         for record in reader:
             records.append(
                 (
@@ -79,6 +82,12 @@ def read_csv_records(file: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise DataError(f"{file}, line {reader.line_num}: {error}", "a CSV file") from error
     return records
+
+
+def _delimiter(text: str) -> str:
+    """Return what parts the columns of the header: spreadsheets write commas, semicolons, tabs."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
 
 
 def _not_text(file: Path, encoding: str, place: int) -> DataError:
@@ -107,7 +116,8 @@ def read_side_table(
     if not _says_groups(records, attributes, columns):
         return []
     names = (columns["source"],) if "source" in columns else KEYS
-    key = next((name for name in names if name in records[0][1]), None)
+    there = {name.lower(): name for name in records[0][1]}
+    key = next((there[name.lower()] for name in names if name.lower() in there), None)
     if key is None:
         raise DataError(
             f"{file} has the columns {', '.join(list(records[0][1])[:_LISTED])}",
@@ -127,9 +137,10 @@ def _says_groups(
     columns: Mapping[str, str],
 ) -> bool:
     """Tell whether a CSV file is about groups at all; others, such as landmarks, are let be."""
-    wanted = {columns.get(attribute, attribute) for attribute in attributes}
+    wanted = {columns.get(attribute, attribute).lower() for attribute in attributes}
     return any(
-        wanted & record.keys() or any(text.startswith("{") for text in record.values())
+        wanted & {name.lower() for name in record}
+        or any(text.startswith("{") for text in record.values())
         for _, record in records
     )
 
@@ -142,12 +153,13 @@ def _groups(
     columns: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the group of each attribute, "unknown" where the record does not say."""
-    nested = _nested(file, line, record)
+    sources = [_lower(record), *(_lower(each) for each in _nested(file, line, record))]
     groups = {}
     for attribute, declared in attributes.items():
-        column = columns.get(attribute, attribute)
-        values = (record.get(column), *(each.get(column) for each in nested))
-        said = {str(value).strip() for value in values if value is not None} - {"", UNKNOWN}
+        column = columns.get(attribute, attribute).lower()
+        values = (each.get(column) for each in sources)
+        said = {str(value).strip() for value in values if value is not None}
+        said = {value for value in said if value.lower() not in _NOTHING or value in declared}
         if len(said) > 1:
             raise DataError(
                 f"{file}, line {line}: {attribute} is {' and '.join(sorted(said))}",
@@ -159,10 +171,14 @@ def _groups(
             raise DataError(
                 f"{file}, line {line}: {attribute} is {group!r}",
                 f"one of {', '.join(declared)}, or nothing",
-                f"correct the line, or declare the group in data.reader.attributes.{attribute}",
+                f"correct the line, or declare it in data.reader.attributes.{attribute}",
             )
         groups[attribute] = group
     return groups
+
+
+def _lower(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).lower(): value for name, value in record.items()}
 
 
 def _nested(file: Path, line: int, record: Mapping[str, str]) -> list[Mapping[str, Any]]:

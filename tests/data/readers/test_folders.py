@@ -272,3 +272,21 @@ def test_groups_that_are_not_declared_are_those_found(tmp_path: Path) -> None:
     (two_classes(tmp_path) / "m.csv").write_text("filename,mood\nim1,b\nim2,a\n")
     table = read_class_folders(str(tmp_path), ["happy", "neutral"], {"mood": []})
     assert table.attributes == {"mood": ("a", "b")}
+
+
+def test_a_file_name_of_several_images_is_refused_and_a_path_or_a_person_is_not(
+    tmp_path: Path,
+) -> None:
+    for label in ("happy", "neutral"):
+        (tmp_path / label).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / label / "0.png")
+
+    def read(*lines: str) -> list[str]:
+        (tmp_path / "people.csv").write_text("\n".join(["filename,gender", *lines]))
+        table = read_class_folders(str(tmp_path), ["happy", "neutral"], {"gender": []})
+        return [str(group) for group in table.rows["gender"]]
+
+    with pytest.raises(DataError, match="names 2 images"):
+        read("0.png,female")
+    assert read("happy/0.png,female", "neutral/0.png,male") == ["female", "male"]
+    assert read("0,female") == ["female", "female"]

@@ -173,3 +173,21 @@ def test_a_file_about_something_else_is_let_be(tmp_path: Path) -> None:
 def test_a_line_that_names_no_image_is_skipped(tmp_path: Path) -> None:
     file = written(tmp_path, ["filename", "gender"], ["", "male"], ["im2.png", "male"])
     assert [row.line for row in read_side_table(file, ATTRIBUTES, {})] == [3]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_spreadsheets_delimiters_and_loose_headers_are_read(tmp_path: Path, delimiter: str) -> None:
+    file = tmp_path / "people.csv"
+    lines = [["Filename", " Gender "], ["im1.png", "female"], ["im2.png", "NA"]]
+    file.write_text("\n".join(delimiter.join(line) for line in lines))
+    rows = read_side_table(file, ATTRIBUTES, {})
+    assert [(row.key, row.groups["gender"]) for row in rows] == [
+        ("im1.png", "female"),
+        ("im2.png", "unknown"),
+    ]
+
+
+def test_a_group_that_is_declared_under_the_name_of_nothing_is_a_group(tmp_path: Path) -> None:
+    file = written(tmp_path, ["filename", "glasses"], ["im1.png", "none"])
+    (row,) = read_side_table(file, {"glasses": ["none", "sun"]}, {})
+    assert row.groups == {"glasses": "none"}
