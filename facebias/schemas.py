@@ -270,6 +270,7 @@ class Predict:
     label_map: dict[str, str] | None = value(None)  # label found: class of the run
     columns: dict[str, str] | None = value(None)  # meaning: column of the table or side CSV
     attributes: dict[str, list[str]] | None = value(None)  # their groups; null: those of the run
+    provenance: str = value("not stated")  # who said what the groups are
     max_bad: int = value(20, low=0)
     batch_size: int = value(64, low=1)
     trainer: Any = target()

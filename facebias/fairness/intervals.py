@@ -21,7 +21,7 @@ UNDEFINED_LIMIT = 0.05
 
 _CHUNK_NUMBERS = 2**20  # in an array of the person bootstrap: 8 MiB of int64
 
-_MOSTLY_ZEROS = 16  # places to a filled cell, beyond which BLAS loses against sums of filled cells
+_DENSE_NUMBERS = 2**23  # 64 MiB of float64; patterns beyond that stay sparse
 
 _FEW_PERSONS = 10  # a pattern: `rng.multinomial` takes as long for a pattern as ten draws do
 
@@ -99,18 +99,20 @@ def bootstrap_person_counts(
 
     Returns:
         Shape (B, G, C, C). Replicates are made in chunks, which change no number: beyond the
-        result, a few arrays of 8 MiB are held, or of 16 E or P numbers where that is more.
+        result, it holds a few arrays of 8 MiB, or of E or P numbers where that is more, and up to
+        64 MiB of patterns.
     """
     filled = np.unique(patterns.cells)
     dense = _dense_patterns(patterns, filled)
     result = np.zeros((replicates, math.prod(patterns.shape)), dtype=np.int64)
-    widest = max(len(patterns.cells), int(patterns.persons.sum()), 1)
-    chunk = max(1, _CHUNK_NUMBERS // widest)
+    chunk = max(1, _CHUNK_NUMBERS // _numbers_held(patterns, sparse=dense is None))
     for start in range(0, replicates if len(filled) else 0, chunk):
         size = min(chunk, replicates - start)
         drawn = _times_drawn(patterns.persons, size, rng)
         result[start : start + size, filled] = (
-            _sums_by_cell(drawn, patterns) if dense is None else np.rint(drawn @ dense)
+            _sums_by_cell(drawn, patterns)
+            if dense is None
+            else np.rint(drawn.astype(np.float64) @ dense)
         )
     return result.reshape(replicates, *patterns.shape)
 
@@ -269,12 +271,10 @@ def _mostly_defined(replicates: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(replicates).mean(axis=0) <= UNDEFINED_LIMIT)
 
 
-def _dense_patterns(
-    patterns: PersonPatterns, filled: npt.NDArray[np.int64]
-) -> FloatArray | None:
-    """Return the patterns in the cells that any fills, shape (K, F); None where mostly zeros."""
+def _dense_patterns(patterns: PersonPatterns, filled: npt.NDArray[np.int64]) -> FloatArray | None:
+    """Return the patterns in the cells that any fills, shape (K, F); None where too large."""
     shape = (len(patterns.persons), len(filled))
-    if math.prod(shape) > _MOSTLY_ZEROS * len(patterns.cells):
+    if math.prod(shape) > _DENSE_NUMBERS:
         return None
     # float64 multiplies by BLAS and is exact for integers below 2 ** 53.
     dense = np.zeros(shape)
@@ -282,13 +282,22 @@ def _dense_patterns(
     return dense
 
 
-def _sums_by_cell(
-    drawn: npt.NDArray[np.int64], patterns: PersonPatterns
-) -> npt.NDArray[np.int64]:
+def _numbers_held(patterns: PersonPatterns, *, sparse: bool) -> int:
+    """Return the size of the largest array that one replicate needs."""
+    drawn = patterns.persons.sum() if _one_by_one(patterns.persons) else len(patterns.persons)
+    return max(1, int(drawn), len(patterns.cells) if sparse else 0)
+
+
+def _sums_by_cell(drawn: npt.NDArray[np.int64], patterns: PersonPatterns) -> npt.NDArray[np.int64]:
     """Return the sum of the drawn patterns in each cell that any fills, shape (B, F)."""
     starts = np.flatnonzero(np.diff(patterns.cells, prepend=-1))
     rows = drawn[:, patterns.patterns] * patterns.times
     return np.asarray(np.add.reduceat(rows, starts, axis=1))
+
+
+def _one_by_one(persons: npt.NDArray[np.int64]) -> bool:
+    """Say whether persons are drawn faster one by one than as one multinomial."""
+    return bool(persons.sum() <= _FEW_PERSONS * len(persons))
 
 
 def _times_drawn(
@@ -296,11 +305,10 @@ def _times_drawn(
 ) -> npt.NDArray[np.int64]:
     """Draw as many persons as there are, with replacement; count each pattern, shape (B, K).
 
-    Counting draws is the same multinomial as `rng.multinomial`, and faster for few persons a
-    pattern.
+    Counting persons drawn one by one is the same multinomial as `rng.multinomial`.
     """
     total, n_patterns = int(persons.sum()), len(persons)
-    if total > _FEW_PERSONS * n_patterns:
+    if not _one_by_one(persons):
         return rng.multinomial(total, persons / total, size=(replicates,))
     pattern_of = np.repeat(np.arange(n_patterns), persons)
     drawn = pattern_of[rng.integers(total, size=(replicates, total))]

@@ -43,7 +43,8 @@ class RunResults:
     @property
     def provenance(self) -> str:
         """Who said what the groups are."""
-        return str(OmegaConf.select(self.config, "data.reader.provenance") or "not stated")
+        own = OmegaConf.select(self.config, "provenance")  # of a prediction
+        return str(own or OmegaConf.select(self.config, "data.reader.provenance"))
 
     @property
     def headline_split(self) -> str:

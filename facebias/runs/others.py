@@ -74,9 +74,15 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
     of_run = _groups(trained.data.reader.attributes)
     attributes = asked or of_run
     label_map, columns = dict(config.label_map or {}), dict(config.columns or {})
+    provenance = config.provenance
     if faces.is_dir():
         table = read_class_folders(
-            str(faces), classes, attributes, label_map=label_map, columns=columns
+            str(faces),
+            classes,
+            attributes,
+            label_map=label_map,
+            columns=columns,
+            provenance=provenance,
         )
     elif faces.is_file():
         if not asked:
@@ -84,7 +90,8 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
             attributes = {
                 name: groups for name, groups in of_run.items() if columns.get(name, name) in there
             }
-        table = read_table(str(faces), str(faces.parent), classes, attributes, label_map, columns)
+        place = (str(faces), str(faces.parent))
+        table = read_table(*place, classes, attributes, label_map, columns, provenance)
     else:
         raise DataError(
             f"there is nothing at {faces}",

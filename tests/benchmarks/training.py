@@ -79,15 +79,15 @@ def time_facebias(config: DictConfig, faces: PreparedFaces) -> float:
     return timer.seconds[0]
 
 
-def time_plain_loop(
-    config: DictConfig, faces: PreparedFaces, memory_format: torch.memory_format
-) -> float:
-    """Return the seconds of one epoch of a plain loop."""
+def time_plain_loop(config: DictConfig, faces: PreparedFaces) -> float:
+    """Return the seconds of one epoch of a plain loop, in the memory format of the model."""
+    channels_last = config.classifier.channels_last
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
     transforms = [build(node) for node in config.augment.transforms.values()]
     augment = albumentations.Compose(transforms) if transforms else None
     torch.manual_seed(0)
     model = assemble_classifier(config, torch.tensor(faces.class_counts()), faces.statistics)
-    network = model.network.to(memory_format=memory_format).train()
+    network = model.network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.003, weight_decay=0.01)
     classes = {name: number for number, name in enumerate(faces.table.classes)}
     rows = faces.rows("train")
@@ -116,16 +116,15 @@ def main() -> None:
         drawn = write_class_folders(folder / "faces", train=300, test=10)
         plain = load_config(folder, drawn, "augment=none")
         augmented = load_config(folder, drawn, "augment=light")
+        default = load_config(folder, drawn, "augment=none", "classifier.channels_last=false")
         faces = assemble_faces(plain)
         count = len(faces.rows("train"))
         loops: dict[str, Callable[[], float]] = {
             "facebias, no augmentation": lambda: time_facebias(plain, faces),
             "facebias, light augmentation": lambda: time_facebias(augmented, faces),
-            "plain, channels last": lambda: time_plain_loop(plain, faces, torch.channels_last),
-            "plain, channels last, light": lambda: time_plain_loop(
-                augmented, faces, torch.channels_last
-            ),
-            "plain, default format": lambda: time_plain_loop(plain, faces, torch.contiguous_format),
+            "plain, channels last": lambda: time_plain_loop(plain, faces),
+            "plain, channels last, light": lambda: time_plain_loop(augmented, faces),
+            "plain, default format": lambda: time_plain_loop(default, faces),
         }
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         for round_number in range(_ROUNDS + 1):

@@ -238,6 +238,17 @@ def test_persons_widen_the_intervals() -> None:
     assert gap_of(by_person)["high"] > gap_of(by_row)["high"] + 0.1
 
 
+def test_one_copy_hardly_moves_the_intervals() -> None:
+    table = random_table(2000)
+    table["identity"] = table["id"]
+    rows = report_of(table, replicates=2000)
+    table.loc[1, "identity"] = table.loc[0, "identity"]
+    persons = report_of(table, replicates=2000)
+    assert persons.overall["units"] == rows.overall["units"] - 1
+    for name in ("accuracy_low", "accuracy_high", "macro_f1_low", "macro_f1_high"):
+        np.testing.assert_allclose(persons.table[name], rows.table[name], atol=0.015)
+
+
 def test_persons_all_right_get_wilson_with_persons_for_rows() -> None:
     table = two_groups(100, 60).assign(identity=np.repeat([f"p{i}" for i in range(20)], 10))
     row = row_of(group_report(table, ["a", "b"], {"gender": ["female", "male"]}), "female")
