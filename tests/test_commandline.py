@@ -80,7 +80,8 @@ def test_a_right_configuration_reaches_the_verb(command: Callable[..., Ended]) -
     (config,) = ended.configs
     assert (ended.code, ended.error) == (0, "")
     assert (config.seed, config.dry_run, config.data.reader.root) == (3, False, "/faces")
-    assert Path(config.paths.run).is_dir()
+    assert Path(config.paths.run).is_absolute()
+    assert not Path(config.paths.run).exists()  # a verb that writes nothing leaves nothing
     assert Path(config.paths.run).parts[-3:-1] == ("outputs", "train")
 
 

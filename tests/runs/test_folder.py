@@ -24,12 +24,19 @@ def test_status_is_running_then_done(tmp_path: Path) -> None:
     assert read_run(folder) == CONFIG
 
 
-@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
-def test_status_says_why_a_run_failed(tmp_path: Path, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("broken"), "ValueError: broken"),
+        (KeyboardInterrupt(), "interrupted"),
+        (SystemExit(), "terminated"),
+    ],
+)
+def test_status_says_why_a_run_failed(tmp_path: Path, error: BaseException, reason: str) -> None:
     with pytest.raises(type(error)), open_run(tmp_path, CONFIG):
         raise error
     assert status(tmp_path)["status"] == "failed"
-    assert type(error).__name__ in status(tmp_path)["reason"]
+    assert status(tmp_path)["reason"] == reason
 
 
 def test_environment_is_recorded(tmp_path: Path) -> None:
