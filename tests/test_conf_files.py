@@ -22,7 +22,7 @@ OPEN = {
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 
 
-def _composes(config_name: str, *overrides: str) -> None:
+def assert_composes(config_name: str, *overrides: str) -> None:
     register_resolvers()
     needed = {
         "train": ["data.root=/faces"],
@@ -40,8 +40,8 @@ def _options() -> list[str]:
 
 
 @pytest.mark.parametrize("config_name", VERBS)
-def test_an_entry_point_composes(config_name: str) -> None:
-    _composes(config_name)
+def test_an_entry_pointassert_composes(config_name: str) -> None:
+    assert_composes(config_name)
 
 
 def test_every_entry_point_is_known_here() -> None:
@@ -49,20 +49,20 @@ def test_every_entry_point_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("option", _options())
-def test_every_option_of_every_group_composes(option: str) -> None:
+def test_every_option_of_every_groupassert_composes(option: str) -> None:
     group, _, name = option.partition("/")
     added = "+" if group in ("experiment", "debug") else ""
-    _composes("train", f"{added}{group}={name}", *OPEN.get(option, OPEN.get(group, [])))
+    assert_composes("train", f"{added}{group}={name}", *OPEN.get(option, OPEN.get(group, [])))
 
 
 @pytest.mark.parametrize("option", [name for name in _options() if name.startswith("trainer/")])
 def test_a_prediction_runs_on_every_trainer(option: str) -> None:
-    _composes("predict", option.replace("/", "="))
+    assert_composes("predict", option.replace("/", "="))
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_an_experiment_goes_with_the_quick_look(file: Path) -> None:
-    _composes("train", f"+experiment={file.stem}", "+debug=quick")
+    assert_composes("train", f"+experiment={file.stem}", "+debug=quick")
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
