@@ -254,7 +254,8 @@ def test_nothing_measured_is_not_called_unlabelled(
 def test_a_layer_is_named_as_in_the_network(tmp_path: Path, faces_root: Path) -> None:
     config = compose_train(tmp_path, faces_root, "callbacks.cam.layer=blocks.0.norm")
     assert (train(config) / "cam" / "sheet.png").is_file()
-    config = compose_train(tmp_path, faces_root, "callbacks.cam.layer=blocks.0.nrm")
+    wrong = ("callbacks.cam.layer=blocks.0.nrm", f"paths.run={tmp_path}/wrong")
+    config = compose_train(tmp_path, faces_root, *wrong)
     with pytest.raises(ModelError, match=r"blocks\.0\.norm") as caught:
         train(config)
     assert "network." not in str(caught.value)

@@ -31,7 +31,7 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
         config: the checked configuration.
 
     Raises:
-        RunError: if another live run owns it, or it cannot be written.
+        RunError: if another live run owns it, it holds a finished run, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,7 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
             "choose another with paths.outputs=FOLDER",
         ) from error
     try:
+        _refuse_finished(folder)
         write_text(folder / CONFIG, OmegaConf.to_yaml(config))
         write_json(folder / ENVIRONMENT, environment(config))
         _set_status(folder, "running")
@@ -86,6 +87,21 @@ def _log_file(path: Path) -> Iterator[None]:
         handler.close()
 
 
+def _refuse_finished(folder: Path) -> None:
+    """Refuse to write over results; a failed run may be started again in its folder."""
+    if (folder / STATUS).is_file() and _status(folder).get("status") == "done":
+        raise RunError(
+            f"{folder} holds a finished run",
+            "a new folder, or one whose run has failed",
+            "choose another with paths.run=FOLDER, or move this one away",
+        )
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    return status
+
+
 def read_run(folder: Path) -> DictConfig:
     """Return the configuration of a finished run.
 
@@ -98,7 +114,7 @@ def read_run(folder: Path) -> DictConfig:
             f"a folder with {CONFIG} and {STATUS}, as facebias.train leaves it",
             "give run=FOLDER; they lie below outputs/",
         )
-    status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    status = _status(folder)
     if status.get("status") != "done":
         raise RunError(
             f"the run in {folder} is {status.get('status')}: {status.get('reason', '')}",

@@ -55,7 +55,7 @@ def test_the_configuration_is_written_as_it_was(tmp_path: Path) -> None:
     assert OmegaConf.load(tmp_path / "config.yaml") == CONFIG
 
 
-def test_a_second_live_run_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
+def test_a_second_live_run_is_refused(tmp_path: Path) -> None:
     with (
         open_run(tmp_path, CONFIG),
         pytest.raises(RunError, match="another run"),
@@ -63,8 +63,16 @@ def test_a_second_live_run_is_refused_and_a_later_one_is_not(tmp_path: Path) -> 
     ):
         pass
     assert status(tmp_path)["status"] == "done"
+
+
+def test_a_finished_run_is_not_written_over_and_a_failed_one_may_be(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken"), open_run(tmp_path, CONFIG):
+        raise ValueError("broken")
     with open_run(tmp_path, CONFIG):
-        assert status(tmp_path)["status"] == "running"
+        pass
+    with pytest.raises(RunError, match="finished run"), open_run(tmp_path, CONFIG):
+        pass
+    assert status(tmp_path)["status"] == "done"
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
