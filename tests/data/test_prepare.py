@@ -28,9 +28,10 @@ def prepared(
     folds: int = 4,
     statistics: str = "channel",
     max_bad: int = 0,
+    table: FaceTable | None = None,
 ) -> PreparedFaces:
     return prepare_faces(
-        read_class_folders(str(root), CLASSES, ATTRIBUTES, SPLITS),
+        table or read_class_folders(str(root), CLASSES, ATTRIBUTES, SPLITS),
         bias or AllFaces(),
         face_format=FaceFormat(16, 16, 1),
         cache=cache,
@@ -191,16 +192,7 @@ def test_unlabelled_faces_are_left_out(faces_root: Path) -> None:
     rows = table.rows.copy()
     unlabelled = rows.index[rows["split"] == "train"][:5]
     rows.loc[unlabelled, "label"] = None
-    faces = prepare_faces(
-        table.with_rows(rows),
-        AllFaces(),
-        face_format=FaceFormat(16, 16, 1),
-        cache=None,
-        seed=0,
-        folds=4,
-        fold=0,
-        copies="report",
-    )
+    faces = prepared(faces_root, table=table.with_rows(rows), copies="report")
     assert (faces.table.rows.loc[unlabelled, "left_out"] == "no label").all()
     assert len(faces.rows("train")) + len(faces.rows("validation")) == 320 - 5
 
@@ -224,12 +216,4 @@ def test_how_many_groups_are_unknown_is_said(
 def test_one_class_is_refused(faces_root: Path) -> None:
     table = read_class_folders(str(faces_root / "test" / "happy"), ["happy"])
     with pytest.raises(DataError, match="classes happy"):
-        prepare_faces(
-            table,
-            AllFaces(),
-            face_format=FaceFormat(16, 16, 1),
-            cache=None,
-            seed=0,
-            folds=4,
-            fold=0,
-        )
+        prepared(faces_root, table=table)
