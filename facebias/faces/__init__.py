@@ -1,0 +1,1 @@
+"""Generated faces with known causes: shape, picture, regions and populations."""
