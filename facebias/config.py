@@ -31,8 +31,8 @@ def register_resolvers() -> None:
     """Give YAML files three functions.
 
     `${unique:}` is six letters that differ in every process; `${absolute:PATH}` is a path that
-    means the same in every working directory; `${better:METRIC}` is min for a loss and max for
-    any other metric.
+    means the same in every working directory, and null for null; `${better:METRIC}` is min for a
+    loss and max for any other metric.
     """
     OmegaConf.register_new_resolver("unique", _unique, replace=True)
     OmegaConf.register_new_resolver("absolute", _absolute, replace=True)
@@ -43,8 +43,8 @@ def _better(metric: str) -> str:
     return "min" if metric.endswith("loss") else "max"
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 @functools.cache

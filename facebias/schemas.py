@@ -62,6 +62,27 @@ class ReadTable:
 
 
 @dataclass
+class ReadGeneratedFaces:
+    """`facebias.data.readers.generated.read_generated_faces`: faces with known causes.
+
+    Without a `root` they are rendered below `cache` on first use.
+    """
+
+    root: str | None = value(None)
+    cache: str | None = value(None)
+    n: int = value(6000, low=1)
+    size: int = value(64, low=16, high=1024)  # pixels
+    seed: int = value(0, low=0)
+    population: str = value("crossed", choices=("crossed", "realistic"))
+    equal_by: str = value("valence", choices=("expression", "valence"))
+    faces_per_identity: int = value(4, low=1)
+    target: str = value("valence", choices=("valence", "expression"))
+    classes: list[str] = value(["negative", "neutral", "positive"])
+    attributes: dict[str, list[str]] | None = value(None)
+    provenance: str = value("set by the generator")
+
+
+@dataclass
 class AllFaces:
     """`facebias.data.bias.AllFaces`: the train split as it is."""
 
@@ -80,6 +101,34 @@ class AttributeShares:
     shares: dict[str, float] | None = value(None, low=0)
     twins: list[Any] = value([])  # shares as above; OmegaConf refuses 1 for 1.0 in nested types
     total: int | None = value(None, low=1)
+
+
+@dataclass
+class Association:
+    """`facebias.data.bias.Association`: a label tied to groups, the mix of labels kept.
+
+    `shares` and each of `twins` are for some labels the shares of groups: {happy: {female: 1}}.
+    """
+
+    variant: str = value()
+    attribute: str = value()
+    shares: dict[str, dict[str, float]] | None = value(None)
+    twins: list[Any] = value([])
+    total: int | None = value(None, low=1)
+    within: str | None = value(None)
+
+
+@dataclass
+class ValenceShares:
+    """`facebias.data.bias.ValenceShares`: more positive, negative or neutral faces."""
+
+    variant: str = value(choices=("balanced", "positive", "negative", "neutral"))
+    dose: float = value(0.6, low=0, high=1)
+    largest_dose: float | None = value(None, low=0, high=1)
+    total: int | None = value(None, low=1)
+    valences: dict[str, str] | None = value(None)
+    within: str | None = value(None)
+    allow_absent: list[str] = value([])
 
 
 @dataclass
@@ -177,8 +226,11 @@ class WandbLogger:
 TARGETS: dict[str, type] = {
     "facebias.data.readers.folders.read_class_folders": ReadClassFolders,
     "facebias.data.readers.tables.read_table": ReadTable,
+    "facebias.data.readers.generated.read_generated_faces": ReadGeneratedFaces,
     "facebias.data.bias.AllFaces": AllFaces,
     "facebias.data.bias.AttributeShares": AttributeShares,
+    "facebias.data.bias.Association": Association,
+    "facebias.data.bias.ValenceShares": ValenceShares,
     "facebias.models.cnn.CNN": CNN,
     "facebias.models.backbones.TimmBackbone": TimmBackbone,
     "facebias.models.classifier.FaceClassifier": FaceClassifier,
@@ -196,7 +248,7 @@ TARGETS: dict[str, type] = {
 class Data:
     """The faces, how they are split, and how they are stored and loaded."""
 
-    root: str = MISSING  # folder of the data set
+    root: str | None = MISSING  # folder of the data set; null where the reader makes one
     reader: Any = target()
     seed: int = value(0, low=0)  # split and composition; fixed within a comparison
     height: int = value(low=8, high=1024)  # pixels
@@ -264,7 +316,7 @@ class Predict:
     """Everything that `python -m facebias.predict` reads."""
 
     run: str = MISSING  # folder of a finished run
-    faces: str = MISSING  # folder of images, of class folders, or a CSV or Parquet table
+    faces: str = MISSING  # folder of images, class folders, generated faces; or a table
     name: str = MISSING
     checkpoint: str = value("run", choices=("run", "last", "best"))  # run: as the run evaluated
     label_map: dict[str, str] | None = value(None)  # label found: class of the run
@@ -276,3 +328,48 @@ class Predict:
     trainer: Any = target()
     callbacks: Any = targets()
     paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Compare:
+    """Everything that `python -m facebias.compare` reads."""
+
+    runs: list[str] = value()  # folders of finished runs with the same test faces
+    name: str = MISSING
+    faces_per_label: int = value(3, low=1)  # shown
+    target: str = value("label")  # class that the maps explain; label: each face's own
+    method: str = value("layer_cam", choices=("layer_cam", "grad_cam"))
+    layer: str = value("auto")
+    seed: int = value(0, low=0)
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class FacesData:
+    """What generated faces are drawn from."""
+
+    seed: int = value(0, low=0)  # people, labels, poses and light; the same seed, the same faces
+
+
+@dataclass
+class Twins:
+    """Counterfactual twins: each face again at other values of one factor."""
+
+    factor: str | None = value(None)  # expression, or a number or choice of FaceFactors; null: none
+    values: list[Any] = value([])  # numbers in the factor's range and unit, or names
+
+
+@dataclass
+class Faces:
+    """Everything that `python -m facebias.faces` reads."""
+
+    out: str = MISSING  # folder of the faces; new, empty, or one to go on with
+    n: int = value(6000, low=1, high=1_000_000)  # faces, before twins
+    size: int = value(64, low=16, high=1024)  # pixels along a side
+    supersampling: int = value(2, low=1, high=8)  # samples along a pixel's side
+    population: str = value("crossed", choices=("crossed", "realistic"))
+    equal_by: str = value("expression", choices=("expression", "valence"))  # labels equally often
+    faces_per_identity: int = value(4, low=1)
+    workers: int | None = value(None, low=1)  # processes; null: one a core
+    data: FacesData = field(default_factory=FacesData)
+    twins: Twins = field(default_factory=Twins)

@@ -98,7 +98,7 @@ def test_a_right_configuration_reaches_the_verb(command: Callable[..., Ended]) -
         (["model=cnnn3"], ["the group 'model' has no option 'cnnn3'", "did you mean cnn3"]),
         (["+experiment=emotions_cnn33"], ["no option 'emotions_cnn33'", "mean emotions_cnn3"]),
         (["-m", "model=cnn1,cnnn3"], ["the group 'model' has no option 'cnnn3'"]),
-        ([], ["data.root is not set", "add data.root=... to the command"]),
+        (["data=emotions"], ["data.root is not set", "add data.root=... to the command"]),
         (["a b"], ["'a b' cannot be read", "KEY=VALUE"]),
         (["seed"], ["'seed' cannot be read", "KEY=VALUE"]),
         (["name=${seed"], ["'name=${seed' cannot be read"]),

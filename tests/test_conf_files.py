@@ -6,30 +6,39 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from facebias import schemas
 from facebias.config import check, conf_folder, register_resolvers
 
 CONF = conf_folder()
-VERBS = {"train": schemas.Train, "predict": schemas.Predict}
+VERBS = {
+    "train": schemas.Train,
+    "predict": schemas.Predict,
+    "compare": schemas.Compare,
+    "faces": schemas.Faces,
+}
 # What a user must say, for each option that leaves something open.
 OPEN = {
     "data": ["data.reader.classes=[happy,neutral]", "data.channels=1", "data.height=48"],
     "model/timm": ["model.name=convnext_atto"],
     "bias/attribute_shares": ["bias.attribute=gender"],
+    "bias/association": ["bias.attribute=gender"],
 }
+WITH_AND_WITHOUT = ("spurious", "balanced")
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 
 
 def assert_composes(config_name: str, *overrides: str) -> None:
     register_resolvers()
     needed = {
-        "train": ["data.root=/faces"],
-        "predict": ["run=/run", "faces=/faces"],
+        "train": ["paths.run=/out", "data.root=/faces"],
+        "predict": ["paths.run=/out", "run=/run", "faces=/faces"],
+        "compare": ["paths.run=/out", "runs=[/one,/other]"],
+        "faces": ["out=/out"],
     }[config_name]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(config_name, ["paths.run=/out", *needed, *overrides])
+        config = compose(config_name, [*needed, *overrides])
     checked = check(config, VERBS[config_name])
     assert "???" not in OmegaConf.to_yaml(checked)
 
@@ -40,7 +49,7 @@ def _options() -> list[str]:
 
 
 @pytest.mark.parametrize("config_name", VERBS)
-def test_an_entry_pointassert_composes(config_name: str) -> None:
+def test_an_entry_point_composes(config_name: str) -> None:
     assert_composes(config_name)
 
 
@@ -49,7 +58,7 @@ def test_every_entry_point_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("option", _options())
-def test_every_option_of_every_groupassert_composes(option: str) -> None:
+def test_every_option_of_every_group_composes(option: str) -> None:
     group, _, name = option.partition("/")
     added = "+" if group in ("experiment", "debug") else ""
     assert_composes("train", f"{added}{group}={name}", *OPEN.get(option, OPEN.get(group, [])))
@@ -70,7 +79,9 @@ def test_an_experiment_is_short_and_says_its_command(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# @package _global_"
     assert len(lines) <= 20
-    assert f"# python -m facebias.train +experiment={file.stem} data.root=FOLDER" in lines
+    # Generated faces need no folder.
+    place = "" if file.stem.startswith("faces_") else " data.root=FOLDER"
+    assert f"# python -m facebias.train +experiment={file.stem}{place}" in lines
     assert f"name: {file.stem}" in lines
 
 
@@ -84,6 +95,36 @@ def test_the_male_and_female_experiments_are_twins() -> None:
         shares[name] = (bias.shares, bias.twins)
     assert shares["male"][1] == [shares["female"][0]]
     assert shares["female"][1] == [shares["male"][0]]
+
+
+def checked(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("train", [*overrides, "paths.run=/out"]), schemas.Train)
+
+
+def test_nothing_has_to_be_said_to_train_on_generated_faces() -> None:
+    reader = checked("data.seed=3", "data.height=48").data.reader
+    assert reader._target_ == "facebias.data.readers.generated.read_generated_faces"
+    assert (reader.root, reader.seed, reader.size, reader.equal_by) == (None, 3, 48, "valence")
+    assert checked("data.root=/mine").data.reader.root == "/mine"
+
+
+def test_variants_by_valence_differ_in_their_variant_alone() -> None:
+    names = ("positive", "negative", "neutral", "balanced")
+    configs = {name: dict(checked(f"+experiment=faces_{name}")) for name in names}
+    for name, config in configs.items():
+        assert (config["bias"].variant, config["name"]) == (name, f"faces_{name}")
+        del config["name"]
+        config["bias"] = {key: value for key, value in config["bias"].items() if key != "variant"}
+    assert all(config == configs["balanced"] for config in configs.values())
+
+
+def test_the_experiments_on_skin_are_twins() -> None:
+    spurious, balanced = (checked(f"+experiment=faces_skin_{name}") for name in WITH_AND_WITHOUT)
+    assert balanced.bias.twins == [spurious.bias.shares]
+    assert (spurious.bias.twins, balanced.bias.shares) == ([{}], None)
+    assert spurious.data == balanced.data
 
 
 def test_a_checkout_has_its_own_conf_folder() -> None:

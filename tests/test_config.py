@@ -40,7 +40,7 @@ def composed(*overrides: str) -> DictConfig:
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("train", ["data.root=/faces", "paths.run=/run", *overrides])
+        return compose("train", ["data=emotions", "data.root=/faces", "paths.run=/run", *overrides])
 
 
 def checked(*overrides: str) -> DictConfig:

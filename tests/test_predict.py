@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from facebias.errors import ConfigError, DataError, RunError
+from facebias.fairness.counterfactual import OWN
 from facebias.predict import predict
 from facebias.train import train
+from tests.generated_folder import generated_rows, with_twins, write_folder
 from tests.trained import compose_predict, compose_train
 
 
@@ -100,6 +102,59 @@ def test_a_table_is_read_like_a_folder(run: Path, tmp_path: Path, faces_root: Pa
         report = json.loads((folder / "fairness.json").read_text())["test"]
         assert report["overall"]["n"] == 64
         assert {row["attribute"] for row in report["groups"]} == {"all", "gender"}
+
+
+@pytest.fixture(scope="module")
+def generated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated")
+    faces = write_folder(folder / "faces", generated_rows(120))
+    options = ("data=faces", "data.height=32", "bias=balanced", "callbacks.cam=null")
+    return train(compose_train(folder, faces, *options))
+
+
+def test_a_run_on_generated_faces_keeps_persons_together_and_composes(generated_run: Path) -> None:
+    rows = pd.read_parquet(generated_run / "split.parquet")
+    assert (rows.groupby("identity")["split"].nunique() == 1).all()
+    train_faces = rows[(rows["split"] == "train") & (rows["left_out"] == "")]
+    assert train_faces["label"].value_counts().max() - train_faces["label"].value_counts().min() < 2
+    predictions = pd.read_parquet(generated_run / "predictions.parquet")
+    assert "pair" not in predictions
+    assert not (generated_run / "counterfactual.json").exists()
+
+
+def test_counterfactual_faces_get_the_share_that_flips(
+    generated_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = with_twins(generated_rows(24), "skin_ita", "-50")
+    faces = write_folder(tmp_path / "pairs", rows)
+    folder = predict(compose_predict(tmp_path, generated_run, faces, "callbacks.cam=null"))
+    predictions = pd.read_parquet(folder / "predictions.parquet").set_index("id")
+    assert set(predictions["label"]) == {"negative", "neutral", "positive"}
+    assert {"gender", "age", "skin_tone"} <= set(predictions)
+    (found,) = json.loads((folder / "counterfactual.json").read_text())["test"]
+    twins = predictions[predictions.index != predictions["pair"]]
+    before = predictions.loc[twins["pair"], "predicted"].to_numpy()
+    flips = int((before != twins["predicted"].to_numpy()).sum())
+    assert (found["n"], found["flips"], found["factor"]) == (24, flips, "skin_ita")
+    said = f"of 24 faces change their predicted label when only skin_ita changes from {OWN} to -50"
+    assert said in capsys.readouterr().out
+
+
+def test_generated_faces_that_are_not_finished_are_told(
+    generated_run: Path, tmp_path: Path
+) -> None:
+    faces = write_folder(tmp_path / "half", generated_rows(6))
+    (faces / "faces.parquet").unlink()
+    with pytest.raises(DataError, match="not finished"):
+        predict(compose_predict(tmp_path, generated_run, faces))
+
+
+def test_a_run_on_other_faces_says_that_it_knows_none_of_the_labels(
+    run: Path, tmp_path: Path
+) -> None:
+    faces = write_folder(tmp_path / "faces", generated_rows(6))
+    with pytest.raises(DataError, match="focused, happy, neutral, surprised"):
+        predict(compose_predict(tmp_path, run, faces))
 
 
 def test_a_bad_image_is_listed_and_the_rest_goes_on(

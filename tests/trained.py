@@ -21,10 +21,14 @@ SMALL = (
 
 def compose_train(folder: Path, faces: Path, *overrides: str) -> DictConfig:
     """Return the checked configuration of a small training on drawn faces."""
-    own_model = any(override.startswith("model=") for override in overrides)
+    own_data, own_model = (
+        any(override.startswith(f"{group}=") for override in overrides)
+        for group in ("data", "model")
+    )
     return _compose(
         "train",
         Train,
+        *(() if own_data else ("data=emotions",)),
         f"data.root={faces}",
         f"paths.run={folder}/run",
         f"paths.cache={folder}/cache",

@@ -14,15 +14,18 @@ from facebias.callbacks.predictions import face_module, predictions_of
 from facebias.data.datamodule import FaceBatch
 from facebias.errors import ConfigError
 from facebias.fairness.accumulate import DecisionCounts
+from facebias.fairness.counterfactual import counterfactual_flips
 from facebias.fairness.group_report import GroupReport, group_report
 from facebias.fairness.metrics import accuracy, support
 from facebias.files import whole_file, write_json
 
-TABLE, REPORT = "fairness.csv", "fairness.json"
+TABLE, REPORT, FLIPS = "fairness.csv", "fairness.json", "counterfactual.json"
 
 
 class FairnessCallback(pl.Callback):
     """Writes `fairness.json` and `fairness.csv`, and logs the worst group's validation accuracy.
+
+    Of counterfactual faces it writes `counterfactual.json` too, labelled or not.
 
     Args:
         folder: of the run.
@@ -122,6 +125,7 @@ class FairnessCallback(pl.Callback):
             if rows["label"].notna().any():
                 self.reports[split] = self._measure(rows, module.faces.table)
         self._write()
+        self._write_flips(predictions, module.faces.table.classes)
         self._log_tables(trainer)
 
     def _measure(self, rows: pd.DataFrame, table: Any) -> GroupReport:  # noqa: ANN401
@@ -140,6 +144,20 @@ class FairnessCallback(pl.Callback):
         parts = [report.table.assign(split=split) for split, report in self.reports.items()]
         with whole_file(self._folder / TABLE) as temporary:
             pd.concat(parts, ignore_index=True).to_csv(temporary, index=False)
+
+    def _write_flips(self, predictions: pd.DataFrame, classes: Sequence[str]) -> None:
+        """Write how often predictions differ within pairs, where there are any."""
+        if "pair" not in predictions or predictions["pair"].isna().all():
+            return
+        options = {name: self._options[name] for name in ("replicates", "seed")}
+        flips = {
+            str(split): counterfactual_flips(rows, classes, **options)
+            for split, rows in predictions.groupby("split")
+        }
+        write_json(
+            self._folder / FLIPS,
+            {split: [each.to_dict() for each in found] for split, found in flips.items() if found},
+        )
 
     def _log_tables(self, trainer: pl.Trainer) -> None:
         """Give the tables to loggers that show tables, such as W&B."""

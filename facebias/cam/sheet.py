@@ -2,9 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facebias.cam.overlay import colour_bar
 from facebias.errors import DataError
+from facebias.pictures import INK, PALE, PAPER, fit, font
 
 SIDE = 112
 """Pixels along the longer side of a face on the page."""
 
 _FRAME, _GAP, _MARGIN, _TITLE = 4, 14, 28, 26
-_INK, _PALE, _RULE, _PAPER = "#1b1f24", "#5b636d", "#d9dde2", "#ffffff"
+_RULE = "#d9dde2"
 # Okabe and Ito's bluish green and vermilion, which the colour-blind tell apart.
 _RIGHT, _WRONG = "#009e73", "#d55e00"
 
@@ -26,7 +26,7 @@ _RIGHT, _WRONG = "#009e73", "#d55e00"
 _VERDICTS: dict[bool | None, tuple[str, str, str]] = {
     True: ("✓", "correct", _RIGHT),
     False: ("✗", "wrong", _WRONG),
-    None: ("?", "no label", _PALE),
+    None: ("?", "no label", PALE),
 }
 
 
@@ -103,7 +103,7 @@ def contact_sheet(
     layout = _layout(cells, groups, columns)
     heights = [layout.lines(sides) * layout.cell[1] + _GAP for sides in groups.values()]
     head, foot = 118, 64
-    page = Image.new("RGB", (layout.width, head + sum(heights) + foot), _PAPER)
+    page = Image.new("RGB", (layout.width, head + sum(heights) + foot), PAPER)
     draw = ImageDraw.Draw(page)
     _draw_head(page, draw, title, groups, layout)
     top = head
@@ -114,7 +114,7 @@ def contact_sheet(
     between = layout.split - 3 * _GAP // 2
     draw.line((between, head, between, top), _RULE)
     room = layout.width - 2 * _MARGIN
-    draw.text((_MARGIN, top + 16), _fit(note, _font(14), room), _PALE, _font(14))
+    draw.text((_MARGIN, top + 16), fit(note, font(14), room), PALE, font(14))
     return _write(page, Path(path))
 
 
@@ -135,7 +135,7 @@ def _layout(
     width = 2 * max(size[0] for size in sizes) + 2 * _FRAME + 2 + _GAP
     height = max(size[1] for size in sizes) + 2 * _FRAME + _TITLE + _GAP
     most = [max(len(sides[side]) for sides in groups.values()) for side in (0, 1)]
-    label = min(240, max(int(_font(17, bold=True).getlength(name)) for name in groups))
+    label = min(240, max(int(font(17, bold=True).getlength(name)) for name in groups))
     used = (min(columns, max(1, most[0])), min(columns, max(1, most[1])))
     return _Layout((width, height), label + 24, used)
 
@@ -151,12 +151,12 @@ def _draw_head(
     bar = colour_bar(22, 220)
     left = layout.width - _MARGIN - bar.shape[1] - 18
     room = left - 2 * _MARGIN - 18
-    draw.text((_MARGIN, 22), _fit(title, _font(24, bold=True), room), _INK, _font(24, bold=True))
+    draw.text((_MARGIN, 22), fit(title, font(24, bold=True), room), INK, font(24, bold=True))
     page.paste(Image.fromarray(bar), (left, 22))
-    draw.text((left - 8, 33), "0", _INK, _font(14), anchor="rm")
-    draw.text((left + bar.shape[1] + 8, 33), "1", _INK, _font(14), anchor="lm")
+    draw.text((left - 8, 33), "0", INK, font(14), anchor="rm")
+    draw.text((left + bar.shape[1] + 8, 33), "1", INK, font(14), anchor="lm")
     legend = "share of the map's maximum"
-    draw.text((left + bar.shape[1] / 2, 50), legend, _PALE, _font(12), anchor="ma")
+    draw.text((left + bar.shape[1] / 2, 50), legend, PALE, font(12), anchor="ma")
     counts = Counter(cell.correct for sides in groups.values() for side in sides for cell in side)
     left_side = [verdict for verdict in (True, None) if counts[verdict]] or [True]
     _draw_verdicts(draw, _MARGIN + layout.label, left_side, counts)
@@ -171,12 +171,12 @@ def _draw_verdicts(
     counts: Counter[bool | None],
 ) -> None:
     """How many faces there are of each verdict, beside each other."""
-    font = _font(16, bold=True)
+    lettering = font(16, bold=True)
     for verdict in verdicts:
         sign, word, colour = _VERDICTS[verdict]
         text = f"{sign} {word} ({counts[verdict]})"
-        draw.text((left, 86), text, colour, font)
-        left += font.getlength(text) + _GAP
+        draw.text((left, 86), text, colour, lettering)
+        left += lettering.getlength(text) + _GAP
 
 
 def _draw_group(
@@ -189,17 +189,17 @@ def _draw_group(
 ) -> None:
     """The name of a group and its faces."""
     draw.line((_MARGIN, top, layout.width - _MARGIN, top), _RULE)
-    font = _font(17, bold=True)
+    lettering = font(17, bold=True)
     middle = top + _GAP + _TITLE + (layout.cell[1] - _TITLE - _GAP) // 2
-    lines = _wrapped(name, font, layout.label - 16)
+    lines = _wrapped(name, lettering, layout.label - 16)
     for number, text in enumerate(lines):
         height = middle + 22 * number - 11 * (len(lines) - 1)
-        draw.text((_MARGIN, height), text, _INK, font, anchor="lm")
+        draw.text((_MARGIN, height), text, INK, lettering, anchor="lm")
     for left, cells, columns in zip(
         (_MARGIN + layout.label, layout.split), sides, layout.columns, strict=True
     ):
         if not cells:
-            draw.text((left, middle), "none", _PALE, _font(14), anchor="lm")
+            draw.text((left, middle), "none", PALE, font(14), anchor="lm")
         for index, cell in enumerate(cells):
             line, column = divmod(index, columns)
             x, y = left + column * layout.cell[0], top + _GAP + line * layout.cell[1]
@@ -214,9 +214,9 @@ def _draw_cell(
     sign, _, colour = _VERDICTS[cell.correct]
     width, height = _scaled(cell.image)
     whole = 2 * width + 2 * _FRAME + 2
-    draw.text((left, top), sign, colour, _font(16, bold=True))
-    title = _fit(cell.title, _font(15), whole - 20)
-    draw.text((left + 20, top), title, _INK, _font(15))
+    draw.text((left, top), sign, colour, font(16, bold=True))
+    title = fit(cell.title, font(15), whole - 20)
+    draw.text((left + 20, top), title, INK, font(15))
     top += _TITLE
     box = (left, top, left + whole - 1, top + height + 2 * _FRAME - 1)
     draw.rectangle(box, fill=colour)
@@ -237,38 +237,16 @@ def _picture(image: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC)
 
 
-@cache
-def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and has the check mark and the cross."""
-    from matplotlib import get_data_path
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", name), size)
-
-
-def _fit(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
-    """The text, or as much of it as there is room for."""
-    line = " ".join(text.replace("->", "→").split())
-    return next(short for short in _shortened(line) if font.getlength(short) <= room or not short)
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, room: float) -> list[str]:
+def _wrapped(text: str, lettering: ImageFont.FreeTypeFont, room: float) -> list[str]:
     """The text in as few lines as it takes; a single word too long is cut short."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= room:
+        if lettering.getlength(longer) <= room:
             lines[-1] = longer
         else:
             lines.append(word)
-    return [_fit(line, font, room) for line in lines if line]
-
-
-def _shortened(line: str) -> Iterator[str]:
-    yield line
-    for length in range(len(line) - 1, 0, -1):
-        yield line[:length].rstrip() + "…"
-    yield ""
+    return [fit(line, lettering, room) for line in lines if line]
 
 
 def _write(page: Image.Image, path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Exact compositions: how many faces of each cell, from shares."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,8 +9,15 @@ import pandas as pd
 
 from facebias.errors import CompositionError
 
+Counts = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
+GroupShares = Mapping[str, float]
 
-def largest_remainder(total: int, shares: Sequence[float]) -> npt.NDArray[np.int64]:
+VALENCES = ("positive", "neutral", "negative")
+VARIANTS = ("balanced", "positive", "negative", "neutral")  # by valence
+
+
+def largest_remainder(total: int, shares: Sequence[float]) -> Counts:
     """Apportion a total by shares: floors first, the rest to the largest remainders.
 
     Args:
@@ -26,16 +34,53 @@ def largest_remainder(total: int, shares: Sequence[float]) -> npt.NDArray[np.int
     weights = np.asarray(shares, dtype=np.float64)
     exact = total * weights / weights.sum()
     # 0.1 + 0.2 style noise must not decide which remainder is the larger.
-    counts: npt.NDArray[np.int64] = np.floor(np.round(exact, 9)).astype(np.int64)
+    counts: Counts = np.floor(np.round(exact, 9)).astype(np.int64)
     order = np.argsort(-np.round(exact - counts, 9), kind="stable")
     counts[order[: total - counts.sum()]] += 1
     return counts
 
 
+def even_sequence(sizes: Sequence[int]) -> Counts:
+    """Arrange kinds so that every beginning has the mix of the whole.
+
+    The j-th one of a kind (from 0) with n of N stands after place j N / n and by place
+    (j + 1) N / n; of those that may come, the most pressing comes. So the first k hold k n / N of
+    it, give or take less than 1, for every k (Baruah, Cohen, Plaxton & Varvel 1996, Algorithmica
+    15; the sort key (j + 1/2) / n does not hold that with one large kind and many small ones).
+
+    Args:
+        sizes: how many there are of each kind, 0 or more.
+
+    Returns:
+        The kind at each place (sum(sizes),).
+
+    >>> even_sequence([4, 2]).tolist()
+    [0, 0, 1, 0, 0, 1]
+    """
+    total = sum(sizes)
+    to_come = [_turn(kind, 0, size, total) for kind, size in enumerate(sizes) if size]
+    heapq.heapify(to_come)
+    may_come: list[tuple[int, int, int]] = []
+    sequence = np.empty(total, dtype=np.int64)
+    for place in range(total):
+        while to_come and to_come[0][0] <= place:
+            heapq.heappush(may_come, heapq.heappop(to_come)[1:])
+        _, kind, number = heapq.heappop(may_come)
+        sequence[place] = kind
+        if number + 1 < sizes[kind]:
+            heapq.heappush(to_come, _turn(kind, number + 1, sizes[kind], total))
+    return sequence
+
+
+def _turn(kind: int, number: int, size: int, total: int) -> tuple[int, int, int, int]:
+    """Return when one of a kind may come, by when it must, its kind and its number."""
+    return number * total // size, -(-(number + 1) * total // size), kind, number
+
+
 def attribute_counts(
     available: pd.DataFrame,
-    shares: Mapping[str, float],
-    twins: Sequence[Mapping[str, float]] = (),
+    shares: GroupShares,
+    twins: Sequence[GroupShares] = (),
     total: int | None = None,
 ) -> pd.DataFrame:
     """Count the faces of each cell of a composition by one attribute.
@@ -55,41 +100,175 @@ def attribute_counts(
     Raises:
         CompositionError: if the faces at hand do not suffice; it names the cells.
     """
-    variants = [_aligned(available, each) for each in (shares, *twins)]
-    most = np.array([_largest_total(row, variants) for row in available.to_numpy()])
-    if total is None:
-        total = int(most.sum())
-    _refuse_too_few(available, most, total)
-    if (most == 0).any() or total > most.sum():
-        raise _shortage(available, variants, most, total)
-    labels = largest_remainder(total, most.tolist())
-    composed, *others = (_composed(available, labels, each) for each in variants)
-    if any((each > available).to_numpy().any() for each in (composed, *others)):
-        raise _shortage(available, variants, most, total)
-    return composed
+    variants = [_same_for_all(available, each) for each in (shares, *twins)]
+    most = _most(available, variants)
+    largest = 0 if (most == 0).any() else int(most.sum())
+    return _counts(available, variants, most, largest, total)
 
 
-def _composed(
-    available: pd.DataFrame, labels: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
+def association_counts(
+    available: pd.DataFrame,
+    shares: Mapping[str, GroupShares],
+    twins: Sequence[Mapping[str, GroupShares]] = (),
+    total: int | None = None,
 ) -> pd.DataFrame:
-    counts = [largest_remainder(int(count), shares.tolist()) for count in labels]
-    return pd.DataFrame(counts, index=available.index, columns=available.columns)
+    """Count the faces of each cell of an association between label and attribute.
+
+    The labels keep the mix that they have in `available`, in all twins; inside of a label the
+    groups have the shares asked for it. Without a total it is the largest that all twins can
+    supply.
+
+    Args:
+        available: faces at hand, labels down, groups across.
+        shares: for each label the share of each group, 0 for those not named; in a label that is
+            not named all groups are equal.
+        twins: shares of the other variants; an empty one has groups independent of the label.
+        total: faces in all, over all labels.
+
+    Returns:
+        Counts in the shape of `available`.
+
+    Raises:
+        CompositionError: if the faces at hand do not suffice; it names the cells.
+    """
+    variants = [_own_for_each(available, each) for each in (shares, *twins)]
+    weights = np.asarray(available.sum(axis=1), dtype=np.int64)
+    return _counts(available, variants, weights, _largest_mixed(available, variants), total)
 
 
-def _refuse_too_few(available: pd.DataFrame, most: npt.NDArray[np.int64], total: int) -> None:
+def valence_counts(
+    available: pd.Series, variant: str, dose: float, largest_dose: float, total: int | None = None
+) -> pd.Series:
+    """Count the faces of each valence in one of the four variants by valence.
+
+    With dose d the shares of positive, neutral and negative are thirds of
+
+    - balanced: 1, 1, 1;
+    - positive: 1 + d, 1, 1 - d;
+    - negative: 1 - d, 1, 1 + d;
+    - neutral: 1 - d, 1 + 2d, 1 - d.
+
+    Without a total it is the largest whole n such that n times the largest share that a valence
+    has in any of the four, at `largest_dose`, is at hand. It depends neither on the variant nor on
+    the dose, and as no share grows beyond that one at a smaller dose, all of them can be supplied,
+    whichever way their counts are rounded.
+
+    Args:
+        available: faces at hand of positive, neutral and negative.
+        variant: balanced, positive, negative or neutral.
+        dose: 0..1.
+        largest_dose: of the variants that are compared.
+        total: faces in all.
+
+    Returns:
+        Counts in the order of `VALENCES`, by largest remainder.
+
+    Raises:
+        CompositionError: if the faces at hand do not suffice; it names the valences.
+    """
+    have = available.reindex(list(VALENCES), fill_value=0).to_numpy(np.int64)
+    highest = np.max([_valence_weights(each, largest_dose) for each in VARIANTS], axis=0)
+    # Noise of floats must not cost a face.
+    largest = int(np.floor(np.round(3 * have / highest, 9)).min())
+    total = largest if total is None else total
+    if not 0 < total <= largest:
+        needed = np.ceil(np.round(max(total, 1) * highest / 3, 9)).astype(np.int64)
+        raise _valence_shortage(have, needed, total, largest)
+    counts = largest_remainder(total, _valence_weights(variant, dose))
+    return pd.Series(counts, index=list(VALENCES))
+
+
+def _valence_weights(variant: str, dose: float) -> list[float]:
+    """Return three times the shares of positive, neutral and negative."""
+    more, less = 1 + dose, 1 - dose
+    return {
+        "balanced": [1.0, 1.0, 1.0],
+        "positive": [more, 1.0, less],
+        "negative": [less, 1.0, more],
+        "neutral": [less, 1 + 2 * dose, less],
+    }[variant]
+
+
+def _valence_shortage(have: Counts, needed: Counts, total: int, largest: int) -> CompositionError:
+    """Name the valences that lack faces in any variant, and the largest total that would work."""
+    lacking = [
+        f"{valence}: {there} of {wanted}"
+        for valence, there, wanted in zip(VALENCES, have, needed, strict=True)
+        if there < wanted
+    ]
+    lacks = f"; it lacks {'; '.join(lacking)}" if lacking else ""
+    return CompositionError(
+        f"the train split cannot supply {total} faces to all four variants by valence{lacks}",
+        f"1 to {largest} faces in all" if largest else "faces of every valence",
+        f"set bias.total={largest}, or lower bias.dose" if largest else "check bias.valences",
+    )
+
+
+def _counts(
+    available: pd.DataFrame,
+    variants: Sequence[Shares],
+    weights: Counts,
+    largest: int,
+    total: int | None,
+) -> pd.DataFrame:
+    """Count the cells of the first variant; the labels are apportioned by weights.
+
+    Args:
+        available: faces at hand, labels down, groups across.
+        variants: shares (labels, groups) of each twin.
+        weights: of the labels.
+        largest: the largest total that all variants can supply; 0 where none can.
+        total: faces in all; None: the largest.
+    """
+    total = largest if total is None else total
+    _refuse_too_few(available, weights, total, largest)
+    labels = largest_remainder(total, np.maximum(weights, 1).tolist())
+    counts = [_composed(labels, shares) for shares in variants]
+    if not 0 < total <= largest or any((each > available.to_numpy()).any() for each in counts):
+        raise _shortage(available, variants, weights, total, largest)
+    return pd.DataFrame(counts[0], index=available.index, columns=available.columns)
+
+
+def _composed(labels: Counts, shares: Shares) -> Counts:
+    """Return the counts (labels, groups) of label counts and shares inside of each label."""
+    rows = zip(labels, shares, strict=True)
+    return np.array([largest_remainder(int(count), row.tolist()) for count, row in rows])
+
+
+def _refuse_too_few(available: pd.DataFrame, weights: Counts, total: int, largest: int) -> None:
     """Refuse a total that leaves a class without faces, where a larger one would not."""
-    if (most > 0).all() and (largest_remainder(max(total, 0), most.tolist()) == 0).any():
-        fewest = next(
-            n for n in range(1, most.sum() + 1) if largest_remainder(n, most.tolist()).all()
-        )
+    if not largest or largest_remainder(max(total, 0), weights.tolist()).all():
+        return
+    fewest = next(
+        (n for n in range(1, largest + 1) if largest_remainder(n, weights.tolist()).all()), None
+    )
+    if fewest is not None:
         raise CompositionError(
             f"{total} faces leave a class without any",
-            f"{fewest} to {most.sum()} faces, at least one of each of the {len(available)} classes",
+            f"{fewest} to {largest} faces, at least one of each of the {len(available)} classes",
             f"set bias.total={fewest} or more",
         )
 
 
-def _aligned(available: pd.DataFrame, shares: Mapping[str, float]) -> npt.NDArray[np.float64]:
+def _same_for_all(available: pd.DataFrame, shares: GroupShares) -> Shares:
+    """Return the shares of the groups in their order, the same for every label."""
+    return np.tile(_aligned(available, shares), (len(available), 1))
+
+
+def _own_for_each(available: pd.DataFrame, shares: Mapping[str, GroupShares]) -> Shares:
+    """Return the shares of the groups in their order, for every label its own."""
+    unknown = [label for label in shares if label not in available.index]
+    if unknown:
+        raise CompositionError(
+            f"the shares name the labels {', '.join(unknown)}",
+            f"labels of the data set: {', '.join(available.index)}",
+            "correct bias.shares and bias.twins",
+        )
+    equal = dict.fromkeys(available.columns, 1.0)
+    return np.array([_aligned(available, shares.get(label, equal)) for label in available.index])
+
+
+def _aligned(available: pd.DataFrame, shares: GroupShares) -> Shares:
     """Return the shares in the order of the groups."""
     unknown = [group for group in shares if group not in available.columns]
     values = np.array([float(shares.get(group, 0)) for group in available.columns])
@@ -102,9 +281,14 @@ def _aligned(available: pd.DataFrame, shares: Mapping[str, float]) -> npt.NDArra
     return values
 
 
-def _largest_total(
-    available: npt.NDArray[np.int64], variants: Sequence[npt.NDArray[np.float64]]
-) -> int:
+def _most(available: pd.DataFrame, variants: Sequence[Shares]) -> Counts:
+    """Return the largest count of each label that every variant can supply."""
+    cells = available.to_numpy()
+    each = [_largest_total(row, [s[n] for s in variants]) for n, row in enumerate(cells)]
+    return np.array(each, dtype=np.int64)
+
+
+def _largest_total(available: Counts, variants: Sequence[Shares]) -> int:
     """Return the largest count of one label that every variant can supply."""
     bounds = [
         (available + 1)[shares > 0] * shares.sum() / shares[shares > 0] for shares in variants
@@ -116,23 +300,35 @@ def _largest_total(
     return 0
 
 
+def _largest_mixed(available: pd.DataFrame, variants: Sequence[Shares]) -> int:
+    """Return the largest total that every variant can supply with the labels' own mix."""
+    cells, most = available.to_numpy(), _most(available, variants)
+    weights = cells.sum(axis=1)
+    if (most == 0).any():
+        return 0
+    for total in range(int(((most + 1) * weights.sum() / weights).min()), 0, -1):
+        labels = largest_remainder(total, weights.tolist())
+        if all((_composed(labels, shares) <= cells).all() for shares in variants):
+            return total
+    return 0
+
+
 def _shortage(
     available: pd.DataFrame,
-    variants: Sequence[npt.NDArray[np.float64]],
-    most: npt.NDArray[np.int64],
+    variants: Sequence[Shares],
+    weights: Counts,
     total: int,
+    largest: int,
 ) -> CompositionError:
     """Name the cells that lack faces in any variant, and the largest total that would work."""
-    labels = np.maximum(largest_remainder(total, np.maximum(most, 1).tolist()), 1)
-    counts = [_composed(available, labels, shares).to_numpy() for shares in variants]
-    needed = np.maximum.reduce(counts)
+    labels = np.maximum(largest_remainder(max(total, 0), np.maximum(weights, 1).tolist()), 1)
+    needed = np.maximum.reduce([_composed(labels, shares) for shares in variants])
     have = available.to_numpy()
     cells = "; ".join(
         f"{available.index[row]}, {available.columns[column]}: "
         f"{have[row, column]} of {needed[row, column]}"
         for row, column in np.argwhere(have < needed)
     )
-    largest = 0 if (most == 0).any() else int(most.sum())
     return CompositionError(
         f"the train split cannot supply {total} faces in this composition and its twins; "
         f"it lacks {cells}",

@@ -7,6 +7,8 @@ import pandas as pd
 from facebias.data.table import FaceTable
 
 PROBABILITY = "p_"  # begins the name of each column of probabilities
+# Of counterfactual faces: the face that each was made from, and what was changed to which value.
+PAIR = ("pair", "pair_factor", "pair_value")
 
 
 def predictions_table(
@@ -24,14 +26,16 @@ def predictions_table(
         constants: columns that are the same in all rows, such as run, variant and seed.
 
     Returns:
-        The columns `id`, the constants, `split, label, predicted, p_<class>...`, the groups,
-        `identity`; `label` is missing where none is known.
+        The columns `id`, the constants, `pair, pair_factor, pair_value` of counterfactual faces,
+        `split, label, predicted, p_<class>...`, the groups, `identity`; `label` is missing where
+        none is known.
     """
     classes = np.array(table.classes, dtype=object)
     named = {f"{PROBABILITY}{name}": probabilities[:, n] for n, name in enumerate(table.classes)}
     columns = {
         "id": rows["id"],
         **constants,
+        **{name: rows[name] for name in PAIR if name in rows},
         "split": rows["split"],
         "label": rows["label"],
         "predicted": classes[probabilities.argmax(1)],

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facebias.data.bias import AllFaces, AttributeShares, compose
+from facebias.data.bias import Bias, compose
 from facebias.data.images import FaceFormat
 from facebias.data.leakage import gate, orientation_hashes
 from facebias.data.split import draw_splits
@@ -41,7 +41,7 @@ class PreparedFaces:
     store: FaceStore
     statistics: PixelStatistics
     source_cells: pd.DataFrame
-    bias: AllFaces | AttributeShares
+    bias: Bias
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the used faces of a split."""
@@ -73,7 +73,7 @@ class PreparedFaces:
 
 def prepare_faces(
     table: FaceTable,
-    bias: AllFaces | AttributeShares,
+    bias: Bias,
     *,
     face_format: FaceFormat,
     cache: Path | None,

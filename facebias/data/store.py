@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from facebias.data.images import BadImageError, Box, DecodedFace, FaceFormat, decode_face
+from facebias.data.locks import locked
 from facebias.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -301,7 +302,7 @@ def _found_or_built(
         return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f"{key}.lock"):
+        with locked(folder / f"{key}.lock", "decodes these faces"):
             found = _find(folder / key, recipe)
             if found is not None:
                 return found
@@ -314,20 +315,6 @@ def _found_or_built(
             "a cache folder that can be written",
             "Choose another cache folder, or no store.",
         ) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("store: waiting for another process that builds it (%s)", path)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(folder: Path, key: str) -> None:

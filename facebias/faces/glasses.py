@@ -47,12 +47,10 @@ def frame(style: str) -> Frame:
 
 
 def worn(style: str, vertices: Float32) -> Float32:
-    """Return the vertices of a frame on the nose of a head (V, 3), as wide as its eyes are apart."""
+    """Return the vertices (N, 3) of a frame on the nose of a head (V, 3), sized by its eyes."""
     rest, bridge = load_head().vertices, landmark_vertices()["nose bridge 1"]
-    apart, usual = (np.ptp(eye_centres(mesh)[:, 0]) for mesh in (vertices, rest))
-    return ((frame(style).rest - rest[bridge]) * (apart / usual) + vertices[bridge]).astype(
-        np.float32
-    )
+    wider = np.ptp(eye_centres(vertices)[:, 0]) / np.ptp(eye_centres(rest)[:, 0])
+    return np.asarray((frame(style).rest - rest[bridge]) * wider + vertices[bridge], np.float32)
 
 
 def _superellipse(direction: Float64, style: str) -> Float64:
@@ -77,5 +75,5 @@ def _tube(path: Float64, radius: float, closed: bool) -> Frame:
     b = start * _ROUND + (corner + 1) % _ROUND
     c = (start + 1) % len(path) * _ROUND + corner
     d = (start + 1) % len(path) * _ROUND + (corner + 1) % _ROUND
-    one, other = np.stack([a, c, b], axis=-1), np.stack([b, c, d], axis=-1)
+    one, other = np.stack([a, b, c], axis=-1), np.stack([b, d, c], axis=-1)
     return Frame(rest, np.concatenate([one.reshape(-1, 3), other.reshape(-1, 3)]).astype(np.int32))

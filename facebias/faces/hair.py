@@ -7,6 +7,7 @@ import numpy as np
 
 from facebias.faces.arrays import Float32, Int32
 from facebias.faces.head import load_head
+from facebias.faces.landmarks import part_vertices
 from facebias.faces.noise import noise_at
 from facebias.faces.template import hairline
 
@@ -144,11 +145,12 @@ def curtain() -> Curtain:
 def _anchors(rest: Float32) -> Int32:
     """Return the vertices of the skin that are nearest to a curtain, above the neck."""
     head = load_head()
-    body = np.unique(head.triangles[head.triangle_part == head.parts.index("body")])
-    places = rest * np.float32([1, 1, 1])
+    body = part_vertices(head, "body")
+    places = rest.copy()
     places[:, 1] = np.maximum(places[:, 1], 6.9)
     distance = ((places[:, None] - head.vertices[body][None]) ** 2).sum(-1)
-    return body[distance.argmin(1)].astype(np.int32)
+    anchors: Int32 = body[distance.argmin(1)].astype(np.int32)
+    return anchors
 
 
 def falling(vertices: Float32) -> Float32:

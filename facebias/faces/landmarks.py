@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from facebias.faces.arrays import Float32, Int32
+from facebias.faces.arrays import Bool, Float32, Int32
 from facebias.faces.head import Head, load_head
 from facebias.faces.template import BROW_INNER, BROW_OUTER, brow_line, jaw_height
 
@@ -30,7 +30,9 @@ def landmark_vertices() -> Mapping[str, int]:
     left = _eye(head) | _brow(head) | _mouth(head) | _nostril(head) | _jaw(head)
     sides = {f"left {name}": vertex for name, vertex in left.items()}
     for name, vertex in left.items():
-        sides[f"right {name}"] = _nearest(head, head.vertices[vertex] * np.float32([-1, 1, 1]))
+        sides[f"right {name}"] = _nearest(
+            head, head.vertices[vertex] * np.array([-1, 1, 1], np.float32)
+        )
     return MappingProxyType(sides | _middle(head))
 
 
@@ -78,7 +80,7 @@ def part_vertices(head: Head, part: str) -> Int32:
     return chosen
 
 
-def _body(head: Head, *conditions: Callable[[Float32], np.ndarray]) -> Int32:
+def _body(head: Head, *conditions: Callable[[Float32], Bool]) -> Int32:
     """Return the vertices of the skin whose places meet every condition."""
     body = part_vertices(head, "body")
     for condition in conditions:
@@ -144,7 +146,8 @@ def lower_lip_share() -> Float32:
     index, offset = head.target("action/jawOpen")
     opened = np.zeros(len(head.vertices), np.float32)
     opened[index] = offset[:, 1]
-    return np.clip((-opened - 0.10) / 0.12, 0, 1)
+    share: Float32 = np.clip((-opened - 0.10) / 0.12, 0, 1)
+    return share
 
 
 def _mouth(head: Head) -> dict[str, int]:
@@ -174,18 +177,19 @@ def _nostril(head: Head) -> dict[str, int]:
     wing = _body(
         head, lambda v: np.abs(v[:, 1] - 6.9) < 0.08, lambda v: (v[:, 0] > 0.1) & (v[:, 0] < 0.24)
     )
-    return {"nose wing": int(wing[np.argmax(head.vertices[wing] @ np.float32([1, 0, 0.8]))])}
+    outwards = np.array([1, 0, 0.8], np.float32)
+    return {"nose wing": int(wing[np.argmax(head.vertices[wing] @ outwards)])}
 
 
 def _jaw(head: Head) -> dict[str, int]:
-    """Return points from the ear to the chin: the skin furthest out from the mouth, seen in front."""
+    """Return points from the ear to the chin: the skin furthest out, seen in front."""
     front = _body(
         head,
         lambda v: (v[:, 0] > 0) & (v[:, 2] > 0.42) & (v[:, 1] > 6.1),
         lambda v: v[:, 1] < 7.1,
         lambda v: (v[:, 1] > _jaw_heights(v[:, 2])) & (v[:, 0] < 0.86),
     )
-    away = head.vertices[front, :2] - np.float32([0, 6.95])
+    away = head.vertices[front, :2] - np.array([0, 6.95], np.float32)
     angle = np.degrees(np.arctan2(away[:, 0], -away[:, 1]))
     distance = np.hypot(*away.T)
     found = {}

@@ -1,12 +1,11 @@
 """Value noise in three dimensions: texture that is a function of the place alone."""
 
 import numpy as np
-from numba import njit
 
-from facebias.faces.arrays import Float32
+from facebias.faces.arrays import Float32, compiled
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _corner(x: int, y: int, z: int, seed: int) -> float:
     """Return a value in 0..1 that is fixed for a corner of the lattice and a seed."""
     h = np.uint32(x) * np.uint32(73856093)
@@ -15,10 +14,10 @@ def _corner(x: int, y: int, z: int, seed: int) -> float:
     h ^= np.uint32(seed) * np.uint32(2654435761)
     h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
     h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return ((h ^ (h >> np.uint32(16))) & np.uint32(0xFFFF)) / 65535.0
+    return float((h ^ (h >> np.uint32(16))) & np.uint32(0xFFFF)) / 65535.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def value_noise(x: float, y: float, z: float, seed: int) -> float:
     """Return smooth noise, 0..1, that varies over distances of about 1.
 
@@ -40,10 +39,10 @@ def value_noise(x: float, y: float, z: float, seed: int) -> float:
     ) + v * (
         (1 - u) * _corner(ix, iy + 1, iz + 1, seed) + u * _corner(ix + 1, iy + 1, iz + 1, seed)
     )
-    return (1 - w) * near + w * far
+    return float((1 - w) * near + w * far)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def noise_at(places: Float32, frequency: float, seed: int) -> Float32:
     """Return the noise (N,) at places (N, 3), that varies over distances of 1 / frequency."""
     found = np.empty(len(places), np.float32)

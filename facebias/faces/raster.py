@@ -1,13 +1,42 @@
-"""Triangles to pixels: normals, visibility and shadows, compiled."""
+"""Triangles to pixels: normals and visibility, compiled."""
+
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from facebias.faces.arrays import Float32, Int32
+from facebias.faces.arrays import Float32, Int32, compiled
 from facebias.faces.noise import value_noise
 
 
-@njit(cache=True, nogil=True)
+class Gaps(NamedTuple):
+    """Where one looks through a surface, between strands of hair.
+
+    Attributes:
+        rest: (N, 3), places of the vertices that the gaps are fixed to.
+        cover: (N,), density at the vertices; there are gaps where it is below 1.
+        seed: another seed, other gaps.
+    """
+
+    rest: Float32
+    cover: Float32
+    seed: int
+
+
+class Visible(NamedTuple):
+    """What each point of a square picture shows.
+
+    Attributes:
+        triangles: (S, S), -1 where there is none.
+        weights: (S, S, 2), barycentric, of its first two corners.
+        depth: (S, S), infinite where there is none.
+    """
+
+    triangles: Int32
+    weights: Float32
+    depth: Float32
+
+
+@compiled
 def vertex_normals(vertices: Float32, triangles: Int32, used: Int32) -> Float32:
     """Return the unit normals of vertices, the mean of their triangles' weighted by area.
 
@@ -15,6 +44,9 @@ def vertex_normals(vertices: Float32, triangles: Int32, used: Int32) -> Float32:
         vertices: (N, 3).
         triangles: (T, 3), indices of vertices, counter-clockwise from outside.
         used: triangles that count.
+
+    Returns:
+        (N, 3), 0 for a vertex of no triangle.
     """
     normals = np.zeros_like(vertices)
     for t in used:
@@ -37,52 +69,29 @@ def vertex_normals(vertices: Float32, triangles: Int32, used: Int32) -> Float32:
     return normals
 
 
-@njit(cache=True, nogil=True)
-def _gap(
-    a: int,
-    b: int,
-    c: int,
-    u: float,
-    v: float,
-    w: float,
-    rest: Float32,
-    cover: Float32,
-    seed: int,
-) -> bool:
+@compiled
+def _gap(a: int, b: int, c: int, u: float, v: float, w: float, gaps: Gaps) -> bool:
     """Return whether one looks between the strands at a point of a triangle."""
+    rest, cover = gaps.rest, gaps.cover
     density = u * cover[a] + v * cover[b] + w * cover[c]
     if density >= 1:
         return False
     x = u * rest[a, 0] + v * rest[b, 0] + w * rest[c, 0]
     y = u * rest[a, 1] + v * rest[b, 1] + w * rest[c, 1]
     z = u * rest[a, 2] + v * rest[b, 2] + w * rest[c, 2]
-    return density < value_noise(34 * x, 5 * y, 34 * z, seed + 9)
+    return bool(density < value_noise(34 * x, 5 * y, 34 * z, gaps.seed + 9))
 
 
-@njit(cache=True, nogil=True)
-def rasterise(
-    points: Float32,
-    triangles: Int32,
-    used: Int32,
-    size: int,
-    rest: Float32,
-    cover: Float32,
-    seed: int,
-) -> tuple[Int32, Float32, Float32]:
-    """Return which triangle each pixel of a square picture shows.
+@compiled
+def rasterise(points: Float32, triangles: Int32, used: Int32, size: int, gaps: Gaps) -> Visible:
+    """Return which triangle each point of a square picture shows.
 
     Args:
-        points: (N, 3), x to the right and y down in pixels, and depth, smaller nearer.
+        points: (N, 3), x to the right and y down in points, and depth, smaller nearer.
         triangles: (T, 3), indices of points; those that show their back are not drawn.
-        used: triangles to draw.
-        size: of the picture, pixels.
-        rest: (N, 3), places that gaps are fixed to.
-        cover: (N,), density; below 1 there are gaps between strands.
-        seed: of the gaps.
-
-    Returns:
-        The triangle (size, size), -1 where there is none; the weights (size, size, 2) of its
-        first two corners; the depth (size, size), infinite where there is none.
+        used: triangles to draw; of equally near ones the first is shown.
+        size: S, points along a side of the picture.
+        gaps: where one looks through.
     """
     shown = np.full((size, size), -1, np.int32)
     weights = np.zeros((size, size, 2), np.float32)
@@ -108,9 +117,9 @@ def rasterise(
                 if u < 0 or v < 0 or w < 0:
                     continue
                 z = u * points[a, 2] + v * points[b, 2] + w * points[c, 2]
-                if z < depth[y, x] and not _gap(a, b, c, u, v, w, rest, cover, seed):
+                if z < depth[y, x] and not _gap(a, b, c, u, v, w, gaps):
                     depth[y, x] = z
                     shown[y, x] = t
                     weights[y, x, 0] = u
                     weights[y, x, 1] = v
-    return shown, weights, depth
+    return Visible(shown, weights, depth)

@@ -5,11 +5,12 @@ one group would lean towards anger or surprise. Each measure below is therefore 
 correction of the mesh, to a value that depends on the identity alone.
 """
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 
-from facebias.faces.arrays import Float32, Float64
+from facebias.faces.arrays import Float32, Float64, Int32
 from facebias.faces.head import load_head
 from facebias.faces.landmarks import (
     eye_centres,
@@ -35,6 +36,11 @@ _PERSON = {
 }
 _MOST = 2.0  # standard deviations
 
+# Distances from the centre of an eye up to which, and from which on no, vertices belong to it.
+_EYE_WHOLE, _EYE_ENDS = 0.20, 0.50
+# Parts inside of the lids and the lips, which no correction lifts.
+_STAYING = ("left eye", "right eye", "upper teeth", "lower teeth", "tongue")
+
 RESTING_MEASURES = (
     *(f"brow height, {part}" for part in _BROW_PARTS),
     *(f"upper lid height, {part}" for part in _LID_PARTS),
@@ -58,8 +64,9 @@ def resting_measures(vertices: Float32) -> Float64:
         the mouth's corners above its middle and the gap between the lips, in widths of the mouth;
         width of the eye, in heights from the eyes to the chin.
     """
-    height, eye, mouth = _units(vertices)
-    heights = _height_rows() @ _marks(vertices)[:, 1]
+    marks = _marks(vertices)
+    height, eye, mouth = _units(marks)
+    heights = _height_rows() @ marks[:, 1]
     return np.append(heights / _denominators(height, eye, mouth), eye / height)
 
 
@@ -75,7 +82,7 @@ def set_at_rest(vertices: Float32, identity: int, average: Float64) -> Float32:
         The same mesh.
     """
     wanted = average + _person(identity)
-    height, eye, mouth = _units(vertices)
+    height, eye, mouth = _units(_marks(vertices))
     _enlarge_eyes(vertices, wanted[-1] * height / eye)
     # What follows lifts vertices and moves nothing that the measures are counted in: so heights
     # are linear in the fields, and one step sets them exactly.
@@ -88,24 +95,24 @@ def set_at_rest(vertices: Float32, identity: int, average: Float64) -> Float32:
 
 def _enlarge_eyes(vertices: Float32, factor: float) -> None:
     """Enlarge the eyes with their lids about their centres, in place."""
-    for centre, share in zip(eye_centres(vertices), _eye_shares(), strict=True):
-        vertices += (vertices - centre) * share[:, None] * np.float32(factor - 1)
+    for centre, (near, share) in zip(eye_centres(vertices), _eye_shares(), strict=True):
+        vertices[near] += (vertices[near] - centre) * share[:, None] * np.float32(factor - 1)
 
 
 @cache
-def _eye_shares() -> tuple[Float32, Float32]:
-    """Return how much each vertex (V,) belongs to the left and to the right eye, from 0 to 1."""
-    head = load_head()
-    shares = []
-    for eye in eye_centres(head.vertices):
-        distance = np.linalg.norm(head.vertices - eye, axis=1)
+def _eye_shares() -> tuple[tuple[Int32, Float32], tuple[Int32, Float32]]:
+    """Return the vertices that belong to the left and to the right eye, and how much, 0..1."""
+    vertices = load_head().vertices
+
+    def belonging(eye: Float32) -> tuple[Int32, Float32]:
+        distance = np.linalg.norm(vertices - eye, axis=1)
         near = np.clip((_EYE_ENDS - distance) / (_EYE_ENDS - _EYE_WHOLE), 0, 1)
-        shares.append((near * near * (3 - 2 * near)).astype(np.float32))
-    return shares[0], shares[1]
+        share = (near * near * (3 - 2 * near)).astype(np.float32)
+        chosen = np.flatnonzero(share).astype(np.int32)
+        return chosen, share[chosen]
 
-
-# Distances from the centre of an eye up to which, and from which on no, vertices belong to it.
-_EYE_WHOLE, _EYE_ENDS = 0.20, 0.50
+    left, right = eye_centres(vertices)
+    return belonging(left), belonging(right)
 
 
 def _marks(vertices: Float32) -> Float64:
@@ -113,16 +120,22 @@ def _marks(vertices: Float32) -> Float64:
     return landmark_points(vertices).astype(np.float64)
 
 
-def _units(vertices: Float32) -> tuple[float, float, float]:
+def _units(marks: Float64) -> tuple[float, float, float]:
     """Return the height from the eyes to the chin, the eyes' mean width, the mouth's width."""
-    marks = dict(zip(landmark_names(), _marks(vertices), strict=True))
+    place = _place_of_name()
 
-    def wide(one: str, other: str) -> float:
-        return float(abs(marks[one][0] - marks[other][0]))
+    def wide(mark: str, other: str) -> float:
+        return float(abs(marks[place[mark], 0] - marks[place[other], 0]))
 
-    height = float((marks["left eye"] + marks["right eye"])[1] / 2 - marks["chin"][1])
-    eye = sum(wide(f"{s} eye outer corner", f"{s} eye inner corner") for s in ("left", "right")) / 2
-    return height, eye, wide("left mouth corner", "right mouth corner")
+    left, right, chin = (marks[place[name], 1] for name in ("left eye", "right eye", "chin"))
+    eyes = [wide(f"{s} eye outer corner", f"{s} eye inner corner") for s in ("left", "right")]
+    mouth = wide("left mouth corner", "right mouth corner")
+    return float((left + right) / 2 - chin), sum(eyes) / 2, mouth
+
+
+@cache
+def _place_of_name() -> Mapping[str, int]:
+    return {name: place for place, name in enumerate(landmark_names())}
 
 
 def _denominators(height: float, eye: float, mouth: float) -> Float64:
@@ -158,7 +171,8 @@ def _amounts_of_heights() -> Float64:
     lifts = np.zeros((len(_fields()), len(load_head().vertices), 3), np.float32)
     lifts[..., 1] = _fields()
     responses = np.stack([_height_rows() @ _marks(lift)[:, 1] for lift in lifts], axis=1)
-    return np.linalg.inv(responses)
+    amounts: Float64 = np.linalg.inv(responses).astype(np.float64, copy=False)
+    return amounts
 
 
 @cache
@@ -171,7 +185,8 @@ def _fields() -> Float64:
     def bump(mark: str, wide: float, high: float) -> Float64:
         centre = head.vertices[marks[mark]]
         x, y = np.abs(head.vertices[:, 0]) - abs(centre[0]), head.vertices[:, 1] - centre[1]
-        return front * np.exp(-((x / wide) ** 2) - (y / high) ** 2)
+        lift: Float64 = front * np.exp(-((x / wide) ** 2) - (y / high) ** 2)
+        return lift
 
     return np.stack(
         [
@@ -182,9 +197,6 @@ def _fields() -> Float64:
             bump("lower lip upper edge", 0.20, 0.12) * lower_lip_share(),
         ]
     )
-
-
-_STAYING = ("left eye", "right eye", "upper teeth", "lower teeth", "tongue")
 
 
 def _person(identity: int) -> Float64:

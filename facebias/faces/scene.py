@@ -1,13 +1,14 @@
 """All that can be in a picture, as one mesh: head, hair, glasses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from facebias.faces.arrays import Float32, Int32, UInt8
+from facebias.faces.arrays import Bool, Float32, Int32, UInt8
 from facebias.faces.factors import GLASSES
-from facebias.faces.glasses import frame, worn
+from facebias.faces.glasses import Frame, frame, worn
 from facebias.faces.hair import SOLID, STYLES, THIN, curtain, falling, scalp, shells
 from facebias.faces.head import load_head
 from facebias.faces.raster import vertex_normals
@@ -22,6 +23,9 @@ _MATERIAL_OF_PART = {
     "lower teeth": LOWER_TEETH,
     "tongue": TONGUE,
 }
+_OPEN = 0.9  # light from all sides that reaches what stands away from the head
+
+_Values = Float32 | float  # one for each vertex, or one for all
 
 
 @dataclass(frozen=True)
@@ -45,53 +49,81 @@ class Scene:
     triangles: Int32
     uv: Float32
     material: UInt8
-    one_sided: np.ndarray
+    one_sided: Bool
 
 
 @cache
 def scene(glasses: str) -> Scene:
-    """Return the scene with a style of glasses."""
-    head, hair = load_head(), curtain()
-    under = head.vertices[scalp().vertices]
-    rests = [head.vertices, under, under, hair.rest]
-    frames = [frame(glasses)] if glasses != GLASSES[0] else []
-    rests += [each.rest for each in frames]
-    first = np.cumsum([0, *(len(rest) for rest in rests)])
-    # The mesh's lashes are left out: as sheets they look like make-up, and hide narrow eyes.
-    kept = np.isin(head.triangle_part, [head.parts.index(part) for part in _MATERIAL_OF_PART])
-    material = np.array([_MATERIAL_OF_PART.get(part, 0) for part in head.parts], np.uint8)
-    fall = hair.triangles + first[3]
+    """Return the scene with a style of glasses: head, two shells of hair, curtain, frame."""
+    head, grown, hair = load_head(), scalp(), curtain()
+    under, shade = head.vertices[grown.vertices], np.maximum(head.occlusion[grown.vertices], 0.45)
+    thin = THIN * np.clip(grown.inside / 0.03, 0, 1)
+    # In the order of `dressed`: places at rest, cover, light from all sides.
+    vertices: list[tuple[Float32, _Values, _Values]] = [
+        (head.vertices, SOLID, head.occlusion),
+        (under, SOLID, shade),
+        (under, thin, shade),
+        (hair.rest, hair.cover, _OPEN),
+        *((each.rest, SOLID, _OPEN) for each in _frames(glasses)),
+    ]
+    triangles, material, once = _triangles(glasses)
+    corners = head.uv_triangles[_kept()]
+    uv = np.zeros((len(triangles), 3, 2), np.float32)
+    uv[: len(corners)] = head.uv[corners]
+    return Scene(
+        rest=np.concatenate([rest for rest, _, _ in vertices]),
+        cover=_of_vertices([(len(rest), cover) for rest, cover, _ in vertices]),
+        occlusion=_of_vertices([(len(rest), light) for rest, _, light in vertices]),
+        triangles=triangles,
+        uv=uv,
+        material=material,
+        one_sided=once,
+    )
+
+
+def _frames(glasses: str) -> list[Frame]:
+    return [] if glasses == GLASSES[0] else [frame(glasses)]
+
+
+@cache
+def _kept() -> Bool:
+    """Return which triangles of the head are drawn (T,).
+
+    The mesh's lashes are left out: as sheets they look like make-up, and hide narrow eyes.
+    """
+    head = load_head()
+    return np.isin(head.triangle_part, [head.parts.index(part) for part in _MATERIAL_OF_PART])
+
+
+def _triangles(glasses: str) -> tuple[Int32, UInt8, Bool]:
+    """Return the triangles (T, 3) of a scene, their material, and whether they are one-sided."""
+    head, grown, fall, kept = load_head(), scalp(), curtain(), _kept()
+    sizes = [len(head.vertices), len(grown.vertices), len(grown.vertices), len(fall.rest)]
+    shell, other_shell, hanging, glass = np.cumsum(sizes).tolist()
+    material = np.array([_MATERIAL_OF_PART.get(part, SKIN) for part in head.parts], np.uint8)
     pieces = [
         (head.triangles[kept], material[head.triangle_part[kept]], True),
-        (scalp().triangles + first[1], SHELL, True),
-        (scalp().triangles + first[2], SHELL, True),
-        (fall, CURTAIN, True),
-        (fall[:, ::-1], CURTAIN, False),
-        *((each.triangles + first[4], FRAME, True) for each in frames),
+        (grown.triangles + shell, SHELL, True),
+        (grown.triangles + other_shell, SHELL, True),
+        (fall.triangles + hanging, CURTAIN, True),
+        (fall.triangles[:, ::-1] + hanging, CURTAIN, False),
+        *((each.triangles + glass, FRAME, True) for each in _frames(glasses)),
     ]
-    triangles = np.concatenate([piece for piece, _, _ in pieces]).astype(np.int32)
-    uv = np.zeros((len(triangles), 3, 2), np.float32)
-    uv[: kept.sum()] = head.uv[head.uv_triangles[kept]]
-    covers = [np.full(len(rest), SOLID, np.float32) for rest in rests]
-    dense = np.clip(scalp().inside / 0.03, 0, 1)
-    covers[1:4] = [dense * np.float32(SOLID), dense * np.float32(THIN), hair.cover]
-    shades = [np.full(len(rest), 0.9, np.float32) for rest in rests]
-    shades[0] = head.occlusion
-    shades[1] = shades[2] = np.maximum(head.occlusion[scalp().vertices], 0.45)
-    return Scene(
-        np.concatenate(rests),
-        np.concatenate(covers),
-        np.concatenate(shades),
-        np.ascontiguousarray(triangles),
-        uv,
+    return (
+        np.concatenate([piece for piece, _, _ in pieces]).astype(np.int32),
         np.concatenate([np.full(len(piece), kind, np.uint8) for piece, kind, _ in pieces]),
         np.concatenate([np.full(len(piece), once) for piece, _, once in pieces]),
     )
 
 
+def _of_vertices(pieces: Sequence[tuple[int, _Values]]) -> Float32:
+    """Join values of so many vertices each, given one by one or one for all."""
+    return np.concatenate([np.full(count, value, np.float32) for count, value in pieces])
+
+
 @cache
 def drawn_triangles(glasses: str, hair: str) -> tuple[Int32, Int32]:
-    """Return which triangles are drawn, and which of them count for normals."""
+    """Return which triangles are drawn with a hair style, and which of them count for normals."""
     everything, style = scene(glasses), STYLES[hair]
     drawn = np.ones(len(everything.triangles), bool)
     if style.top == 0:

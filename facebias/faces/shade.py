@@ -1,12 +1,13 @@
 """What each visible point looks like and which part of the face it is, compiled."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from facebias.faces.arrays import Float32, Int32, Record, UInt8
+from facebias.faces.arrays import Float32, Int32, Record, UInt8, compiled
+from facebias.faces.head import MASKS
 from facebias.faces.noise import value_noise
+from facebias.faces.raster import Visible
 from facebias.faces.regions import PARTS
 from facebias.faces.scene import (
     CURTAIN,
@@ -45,48 +46,167 @@ _CLOTHES = PARTS.index("clothes")
 _GLASSES = PARTS.index("glasses")
 
 
-# Colours (linear, 0..1), strengths and lights of one face, as compiled code reads them fastest.
+_LIPS, _EYELIDS, _EARS, _INSIDE_MOUTH = (
+    MASKS.index(name) for name in ("lips", "eyelids", "ears", "inside mouth")
+)
+
+# Linear light, 0..1.
+_EYE_WHITE = np.array([0.60, 0.55, 0.52], np.float32)
+_TOOTH = np.array([0.60, 0.56, 0.48], np.float32)
+_TONGUE = np.array([0.35, 0.10, 0.10], np.float32)
+_METAL = np.array([0.015, 0.015, 0.016], np.float32)
+
+# Chosen so that under lights of strength 1 (key) and 0.45 (ambient) skin in the middle of the face
+# has the lightness that was asked for.
+_KEY, _AMBIENT = 1.05, 0.84
+_THROUGH = np.array([0.35, 0.18, 0.12], np.float32)  # red light goes deepest into skin
+
+Colour = Annotated[Float32, 3]
+"""Red, green and blue, linear, 0..1."""
+Vector = Annotated[Float32, 3]
+"""x, y and z."""
+Window = Annotated[Float32, 4]
+"""Left and right u, top and bottom as 1 - v."""
+
+
+class Look:
+    """Colours, strengths and lights of one face, as compiled code reads a record of LOOK.
+
+    Attributes:
+        skin: colour without make-up, stubble, blood and age.
+        hair: its colour, grey included.
+        brow: colour of the brows' hairs.
+        iris: colour of the eyes.
+        lips: their colour, lipstick included.
+        clothes: their colour.
+        lid_colour: eye shadow.
+        background: colour at the height where it is neither lightened nor darkened.
+        light: unit vector towards the main light, in the camera's space.
+        light_colour: of the main light; 1 is strength 1 in white.
+        ambient: strength of the light from all sides.
+        painted_hair: density of the hair that is painted on the scalp, 0..1.
+        curl: frequency of the hair along its strands.
+        gloss: strength of the hair's highlight.
+        brows: density, 0..1.2.
+        stubble: density, 0..1.
+        make_up: strength, 0..1.
+        age: years.
+        teeth_light: share of the light that reaches the teeth, 0..1.
+        seed: of all texture.
+        window: the part of the texture that the masks show.
+        left_eye: its centre at rest.
+        right_eye: its centre at rest.
+    """
+
+    skin: Colour
+    hair: Colour
+    brow: Colour
+    iris: Colour
+    lips: Colour
+    clothes: Colour
+    lid_colour: Colour
+    background: Colour
+    light: Vector
+    light_colour: Colour
+    ambient: float
+    painted_hair: float
+    curl: float
+    gloss: float
+    brows: float
+    stubble: float
+    make_up: float
+    age: float
+    teeth_light: float
+    seed: int
+    window: Window
+    left_eye: Vector
+    right_eye: Vector
+
+
+_NUMBERS = {float: np.float32, int: np.int32}
 LOOK = np.dtype(
     [
-        *((name, np.float32, 3) for name in ("skin", "hair", "brow", "iris", "lips", "clothes")),
-        ("lid_colour", np.float32, 3),
-        ("background", np.float32, 3),
-        ("light", np.float32, 3),  # unit vector towards the main light
-        ("light_colour", np.float32, 3),
-        ("ambient", np.float32),
-        ("painted_hair", np.float32),
-        ("curl", np.float32),
-        ("gloss", np.float32),
-        ("brows", np.float32),
-        ("stubble", np.float32),
-        ("make_up", np.float32),
-        ("age", np.float32),
-        ("teeth_light", np.float32),
-        ("seed", np.int32),
-        ("window", np.float32, 4),  # u and v where the masks begin and end
-        ("left_eye", np.float32, 3),  # centres at rest
-        ("right_eye", np.float32, 3),
+        (name, _NUMBERS[kind]) if kind in _NUMBERS else (name, np.float32, kind.__metadata__)
+        for name, kind in Look.__annotations__.items()
     ]
 )
 
 
 class Surface(NamedTuple):
-    """The scene's fixed arrays, in the order of its triangles and vertices."""
+    """The scene's fixed arrays, in the order of its triangles and vertices.
+
+    Attributes:
+        rest: (N, 3), vertices at rest: the places that paint refers to.
+        occlusion: (N,), share of the light from all sides that arrives, 0..1.
+        triangles: (T, 3), indices of vertices.
+        uv: (T, 3, 2), places of the corners in the masks.
+        material: (T,), such as `facebias.faces.scene.SKIN`.
+        masks: (4, H, W), 0..255, in the order of `facebias.faces.head.MASKS`.
+    """
 
     rest: Float32
     occlusion: Float32
     triangles: Int32
     uv: Float32
     material: UInt8
-    masks: UInt8  # (4, H, W): lips, eyelids, ears, inside of the mouth
+    masks: UInt8
 
 
-@njit(cache=True, nogil=True)
+class Posed(NamedTuple):
+    """The vertices of one face.
+
+    Attributes:
+        upright: (N, 3), before the head is turned.
+        vertices: (N, 3), in the camera's space: x right, y up, z to the camera.
+        normals: (N, 3), in the same space.
+    """
+
+    upright: Float32
+    vertices: Float32
+    normals: Float32
+
+
+class Shadows(NamedTuple):
+    """Where the main light arrives.
+
+    Attributes:
+        depth: (M, M), of the nearest surface seen from the light.
+        to_map: (3, 3), rows are the map's x, y and depth directions in the camera's space.
+        scale: points of the map in one unit of space; its middle is the origin.
+        bias: depth by which a surface does not shade itself.
+    """
+
+    depth: Float32
+    to_map: Float32
+    scale: float
+    bias: float
+
+
+class Finish(NamedTuple):
+    """How a point that was painted takes the light.
+
+    Attributes:
+        part: code that indexes `facebias.faces.regions.PARTS`.
+        highlight: its strength.
+        sharpness: exponent of the highlight.
+        through: how much light goes through it, as through skin, 0..1.
+        occlusion: share of the light from all sides that arrives.
+    """
+
+    part: int
+    highlight: float
+    sharpness: int
+    through: float
+    occlusion: float
+
+
+@compiled
 def _spot(ax: float, y: float, cx: float, cy: float, rx: float, ry: float) -> float:
-    return np.exp(-(((ax - cx) / rx) ** 2) - ((y - cy) / ry) ** 2)
+    """Return 1 in the middle of a spot, falling off with its radii."""
+    return float(np.exp(-(((ax - cx) / rx) ** 2) - ((y - cy) / ry) ** 2))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mask(masks: UInt8, which: int, window: Float32, u: float, v: float) -> float:
     """Return a mask's value, 0..1, between its four nearest cells; 0 outside."""
     height, width = masks.shape[1], masks.shape[2]
@@ -98,29 +218,29 @@ def _mask(masks: UInt8, which: int, window: Float32, u: float, v: float) -> floa
     a, b = x - i, y - j
     top = masks[which, j, i] * (1 - a) + masks[which, j, i + 1] * a
     bottom = masks[which, j + 1, i] * (1 - a) + masks[which, j + 1, i + 1] * a
-    return (top * (1 - b) + bottom * b) / 255.0
+    return float((top * (1 - b) + bottom * b) / 255.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _copy(colour: Float32, other: Float32) -> None:
     for k in range(3):
         colour[k] = other[k]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mix(colour: Float32, other: Float32, share: float) -> None:
     for k in range(3):
         colour[k] += (other[k] - colour[k]) * share
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _scale(colour: Float32, red: float, green: float, blue: float) -> None:
     colour[0] *= red
     colour[1] *= green
     colour[2] *= blue
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _wrinkles(x: float, y: float, z: float, age: float, seed: int) -> float:
     """Return how much lines of age darken a point: on the forehead, beside the eyes."""
     if age < 40 or z < 0.7:
@@ -137,9 +257,9 @@ def _wrinkles(x: float, y: float, z: float, age: float, seed: int) -> float:
     return smooth_step(40, 80, age) * (0.16 * brow + 0.16 * feet)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _skin(
-    colour: Float32, q: Float32, uv: Float32, normal: Float32, look: Record, masks: UInt8
+    colour: Float32, q: Float32, uv: Float32, normal: Float32, look: Look, masks: UInt8
 ) -> tuple[int, float, float]:
     """Paint a point of the body.
 
@@ -153,7 +273,7 @@ def _skin(
         return _CLOTHES, 0.02, 0.0
     ears = lids = lips = 0.0
     if abs(x) > 0.55:
-        ears = _mask(masks, 2, look.window, uv[0], uv[1])
+        ears = _mask(masks, _EARS, look.window, uv[0], uv[1])
     grown = hairline(y, z) if look.painted_hair > 0 and ears < 0.4 else -1.0
     strands = 0.0
     if -0.1 < grown < 0.12:
@@ -163,12 +283,12 @@ def _skin(
     part, strength = skin_part(x, y, z), 0.25
     if painted < 0.95:
         if z > 0.5 and abs(x) < 0.4 and 6.2 < y < 7.0:
-            if _mask(masks, 3, look.window, uv[0], uv[1]) > 0.5:
+            if _mask(masks, _INSIDE_MOUTH, look.window, uv[0], uv[1]) > 0.5:
                 colour[0], colour[1], colour[2] = 0.10, 0.02, 0.02
                 return _INNER_MOUTH, 0.2, 0.0
-            lips = _mask(masks, 0, look.window, uv[0], uv[1])
+            lips = _mask(masks, _LIPS, look.window, uv[0], uv[1])
         if z > 1.0 and 7.0 < y < 7.6:
-            lids = _mask(masks, 1, look.window, uv[0], uv[1])
+            lids = _mask(masks, _EYELIDS, look.window, uv[0], uv[1])
         _complexion(colour, x, y, z, lids, ears, normal[1], look)
         if ears > 0.5:
             part = _LEFT_EAR if x > 0 else _RIGHT_EAR
@@ -196,8 +316,8 @@ def _skin(
     return part, strength, 1.0
 
 
-@njit(cache=True, nogil=True)
-def _dress(colour: Float32, x: float, y: float, z: float, look: Record) -> None:
+@compiled
+def _dress(colour: Float32, x: float, y: float, z: float, look: Look) -> None:
     """Paint clothes: folds, and a seam along the neckline."""
     folds = value_noise(7 * x + 2 * y, 3 * y, 7 * z, look.seed + 11)
     seam = smooth_step(0.0, 0.05, neckline(x, z) - y)
@@ -205,7 +325,7 @@ def _dress(colour: Float32, x: float, y: float, z: float, look: Record) -> None:
         colour[k] = look.clothes[k] * (0.75 + 0.4 * folds) * (0.55 + 0.45 * seam)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _complexion(
     colour: Float32,
     x: float,
@@ -214,7 +334,7 @@ def _complexion(
     lids: float,
     ears: float,
     up: float,
-    look: Record,
+    look: Look,
 ) -> None:
     """Paint bare skin: mottled, redder on cheeks, nose and ears, darker at lids and nostrils."""
     ax, seed = abs(x), look.seed
@@ -243,8 +363,8 @@ def _complexion(
     _scale(colour, 1 + 0.05 * ears, 1 - 0.08 * ears, 1 - 0.08 * ears)
 
 
-@njit(cache=True, nogil=True)
-def _beard(x: float, y: float, z: float, look: Record) -> float:
+@compiled
+def _beard(x: float, y: float, z: float, look: Look) -> float:
     """Return how much stubble covers a point, 0..0.85."""
     ax = abs(x)
     jaw = smooth_step(6.78, 6.55, y) * smooth_step(6.02, 6.16, y) * smooth_step(0.40, 0.75, z)
@@ -254,8 +374,8 @@ def _beard(x: float, y: float, z: float, look: Record) -> float:
     return min(look.stubble * max(jaw, moustache) * hairs, 0.85)
 
 
-@njit(cache=True, nogil=True)
-def _eye(colour: Float32, q: Float32, centre: Float32, look: Record) -> tuple[float, float]:
+@compiled
+def _eye(colour: Float32, q: Float32, centre: Float32, look: Look) -> tuple[float, float]:
     """Paint a point of an eyeball; return the light that the lids leave and its highlight."""
     dx, dy, dz = q[0] - centre[0], q[1] - centre[1], q[2] - centre[2]
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -273,8 +393,8 @@ def _eye(colour: Float32, q: Float32, centre: Float32, look: Record) -> tuple[fl
     return 0.42 + 0.58 * smooth_step(0.14, -0.03, dy), 0.4 + 1.2 * iris
 
 
-@njit(cache=True, nogil=True)
-def _hair(colour: Float32, place: Float32, look: Record) -> None:
+@compiled
+def _hair(colour: Float32, place: Float32, look: Look) -> None:
     """Paint a point of the hair: strands, lighter and darker."""
     x, y, z, seed = place[0], place[1], place[2], look.seed
     bend = 3 * value_noise(4 * x, 4 * y, 4 * z, seed)
@@ -284,38 +404,25 @@ def _hair(colour: Float32, place: Float32, look: Record) -> None:
         colour[k] = look.hair[k] * (0.35 + 0.75 * fine + 0.55 * locks)
 
 
-_EYE_WHITE = np.array([0.60, 0.55, 0.52], np.float32)
-_TOOTH = np.array([0.60, 0.56, 0.48], np.float32)
-_TONGUE = np.array([0.35, 0.10, 0.10], np.float32)
-_METAL = np.array([0.015, 0.015, 0.016], np.float32)
-
-
-@njit(cache=True, nogil=True)
-def _lit(point: Float32, shadow_map: Float32, to_map: Float32, scale: float, bias: float) -> float:
-    """Return the share of the main light, 0..1, that reaches a point.
-
-    Args:
-        point: (3,), in the camera's space.
-        shadow_map: (M, M), depth of the nearest surface seen from the light.
-        to_map: (3, 3), rows are the map's x, y and depth directions.
-        scale: pixels of the map in one unit of space; its middle is the origin.
-        bias: depth by which a surface does not shade itself.
-    """
-    size = len(shadow_map)
-    x = (to_map[0, 0] * point[0] + to_map[0, 1] * point[1] + to_map[0, 2] * point[2]) * scale
-    y = (to_map[1, 0] * point[0] + to_map[1, 1] * point[1] + to_map[1, 2] * point[2]) * scale
+@compiled
+def _lit(point: Float32, shadows: Shadows) -> float:
+    """Return the share of the main light, 0..1, that reaches a point (3,) in the camera's space."""
+    to_map, size = shadows.to_map, len(shadows.depth)
+    x = to_map[0, 0] * point[0] + to_map[0, 1] * point[1] + to_map[0, 2] * point[2]
+    y = to_map[1, 0] * point[0] + to_map[1, 1] * point[1] + to_map[1, 2] * point[2]
     z = to_map[2, 0] * point[0] + to_map[2, 1] * point[1] + to_map[2, 2] * point[2]
-    column, row = int(x + size / 2), int(y + size / 2)
+    column, row = int(x * shadows.scale + size / 2), int(y * shadows.scale + size / 2)
     open_taps = 0
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
             i, j = row + dy, column + dx
-            if i < 0 or j < 0 or i >= size or j >= size or z - bias <= shadow_map[i, j]:
+            outside = i < 0 or j < 0 or i >= size or j >= size
+            if outside or z - shadows.bias <= shadows.depth[i, j]:
                 open_taps += 1
     return open_taps / 9.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _paint(
     colour: Float32,
     material: int,
@@ -324,36 +431,43 @@ def _paint(
     uv: Float32,
     normal: Float32,
     occlusion: float,
-    look: Record,
+    look: Look,
     masks: UInt8,
-) -> tuple[int, float, int, float, float]:
-    """Paint a point.
+) -> Finish:
+    """Paint a point of any material, in place.
 
-    Returns:
-        Its part, the strength and the sharpness of its highlight, how much light goes through it,
-        and its occlusion.
+    Args:
+        colour: (3,), linear; what is painted.
+        material: such as SKIN.
+        q: (3,), its place at rest.
+        place: (3,), its place before the head is turned.
+        uv: (2,), its place in the masks.
+        normal: (3,).
+        occlusion: share of the light from all sides that arrives, 0..1.
+        look: the face's colours.
+        masks: see `Surface`.
     """
     if material == SKIN:
-        part, strength, through = _skin(colour, q, uv, normal, look, masks)
-        return part, strength, 18, through, occlusion
-    if material == LEFT_EYE or material == RIGHT_EYE:
-        centre = look.left_eye if material == LEFT_EYE else look.right_eye
-        shade, strength = _eye(colour, q, centre, look)
-        return _LEFT_EYE if material == LEFT_EYE else _RIGHT_EYE, strength, 90, 0.0, shade
-    if material == SHELL or material == CURTAIN:
+        part, highlight, through = _skin(colour, q, uv, normal, look, masks)
+        return Finish(part, highlight, 18, through, occlusion)
+    if material in (LEFT_EYE, RIGHT_EYE):
+        left = material == LEFT_EYE
+        shade, highlight = _eye(colour, q, look.left_eye if left else look.right_eye, look)
+        return Finish(_LEFT_EYE if left else _RIGHT_EYE, highlight, 90, 0.0, shade)
+    if material in (SHELL, CURTAIN):
         _hair(colour, place, look)
-        return _HAIR, look.gloss, 14, 0.0, occlusion
+        return Finish(_HAIR, np.float64(look.gloss), 14, 0.0, occlusion)
     if material == FRAME:
         _copy(colour, _METAL)
-        return _GLASSES, 0.8, 30, 0.0, 1.0
+        return Finish(_GLASSES, 0.8, 30, 0.0, 1.0)
     if material == TONGUE:
         _copy(colour, _TONGUE)
-        return _INNER_MOUTH, 0.4, 18, 0.3, 0.6 * min(max((q[2] - 0.9) / 0.5, 0.1), 1.0)
+        return Finish(_INNER_MOUTH, 0.4, 18, 0.3, 0.6 * min(max((q[2] - 0.9) / 0.5, 0.1), 1.0))
     _copy(colour, _TOOTH)
-    return _INNER_MOUTH, 0.4, 18, 0.0, 0.75 * look.teeth_light
+    return Finish(_INNER_MOUTH, 0.4, 18, 0.0, 0.75 * look.teeth_light)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _power(base: float, exponent: int) -> float:
     """Return a whole power by squaring, which is faster than the general one."""
     result = 1.0
@@ -365,133 +479,116 @@ def _power(base: float, exponent: int) -> float:
     return result
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _light(
-    colour: Float32,
-    material: int,
-    normal: Float32,
-    strength: float,
-    sharpness: int,
-    through: float,
-    occlusion: float,
-    lit: float,
-    look: Record,
+    colour: Float32, material: int, normal: Float32, finish: Finish, lit: float, look: Look
 ) -> None:
-    """Turn a point's colour into the light that it sends to the camera, in place."""
+    """Turn a point's colour into the light that it sends to the camera, in place.
+
+    Args:
+        colour: (3,), linear.
+        material: such as SKIN.
+        normal: (3,), unit vector in the camera's space.
+        finish: how it takes the light.
+        lit: share of the main light that reaches it, 0..1.
+        look: the face's lights.
+    """
     facing = normal[0] * look.light[0] + normal[1] * look.light[1] + normal[2] * look.light[2]
     direct, wrapped = min(max(facing, 0.0), 1.0), min(max((facing + 0.35) / 1.35, 0.0), 1.0)
     from_above = 0.65 + 0.35 * normal[1]
-    shade = min(max(occlusion, 0.03), 1.0)
+    shade = min(max(finish.occlusion, 0.03), 1.0)
     hx, hy, hz = look.light[0], look.light[1], look.light[2] + 1.0
     half = np.sqrt(hx * hx + hy * hy + hz * hz)
-    if material == SHELL or material == CURTAIN:
+    if material in (SHELL, CURTAIN):
         # Kajiya and Kay (1989): a highlight across strands that run down along the surface.
         tx, ty, tz = -normal[1] * normal[0], 1 - normal[1] * normal[1], -normal[1] * normal[2]
         along = (tx * hx + ty * hy + tz * hz) / (
             half * (np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-6)
         )
-        mirrored = _power(np.sqrt(max(0.0, 1 - along * along)), sharpness) * direct * 0.35
+        mirrored = _power(np.sqrt(max(0.0, 1 - along * along)), finish.sharpness) * direct * 0.35
     else:
         mirrored = (normal[0] * hx + normal[1] * hy + normal[2] * hz) / half
-        mirrored = _power(max(mirrored, 0.0), sharpness)
-    highlight = 0.22 * strength * mirrored * (0.4 + 0.6 * shade) * lit
+        mirrored = _power(max(mirrored, 0.0), finish.sharpness)
+    highlight = 0.22 * finish.highlight * mirrored * (0.4 + 0.6 * shade) * lit
     grazing = 0.10 * _power(1 - min(max(normal[2], 0.0), 1.0), 4) * look.ambient * shade
     for k in range(3):
-        share = through * _THROUGH[k]
+        share = finish.through * _THROUGH[k]
         key = (
             look.light_colour[k]
             * _KEY
             * (share * wrapped * (0.4 + 0.6 * lit) + (1 - share) * direct * lit)
         )
         colour[k] *= key * (0.35 + 0.65 * shade) + _AMBIENT * look.ambient * from_above * shade
-        colour[k] += highlight * look.light_colour[k] + grazing * (strength > 0.05)
+        colour[k] += highlight * look.light_colour[k] + grazing * (finish.highlight > 0.05)
 
 
-# Chosen so that under lights of strength 1 (key) and 0.45 (ambient) skin in the middle of the face
-# has the lightness that was asked for.
-_KEY, _AMBIENT = 1.05, 0.84
-_THROUGH = np.array([0.35, 0.18, 0.12], np.float32)  # red light goes deepest into skin
+@compiled
+def _interpolate(
+    found: Float32, values: Float32, a: int, b: int, c: int, u: float, v: float, w: float
+) -> None:
+    """Write the mean of three rows of values (N, D), weighted, to `found` (D,)."""
+    for k in range(len(found)):
+        found[k] = u * values[a, k] + v * values[b, k] + w * values[c, k]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade(
-    shown: Int32,
-    weights: Float32,
-    upright: Float32,
-    vertices: Float32,
-    normals: Float32,
-    looks: Record,
-    surface: Surface,
-    shadow_map: Float32,
-    to_map: Float32,
-    map_scale: float,
-    bias: float,
+    visible: Visible, posed: Posed, looks: Record, surface: Surface, shadows: Shadows
 ) -> tuple[Float32, UInt8]:
     """Return the light (S, S, 3), linear, and the parts (S, S) that a picture shows.
 
     Args:
-        shown: (S, S), triangle at each point, -1 for the background.
-        weights: (S, S, 2), of its first two corners.
-        upright: (N, 3), before the head is turned.
-        vertices: (N, 3), in the camera's space: x right, y up, z to the camera.
-        normals: (N, 3), in the same space.
-        looks: (1,) of LOOK, colours and lights.
+        visible: the triangle that each point shows.
+        posed: the face's vertices.
+        looks: (1,) of LOOK, the face's colours and lights.
         surface: the scene's fixed arrays.
-        shadow_map: see `_lit`.
-        to_map: see `_lit`.
-        map_scale: see `_lit`.
-        bias: see `_lit`.
+        shadows: where the main light arrives.
     """
-    size, look = len(shown), looks[0]
+    size, look = len(visible.triangles), looks[0]
     light = np.empty((size, size, 3), np.float32)
-    parts = np.zeros((size, size), np.uint8)
+    parts = np.full((size, size), _BACKGROUND, np.uint8)
     q, n, p = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
-    uv, colour = np.empty(2, np.float32), np.empty(3, np.float32)
-    place = np.empty(3, np.float32)
+    place, uv, colour = np.empty(3, np.float32), np.empty(2, np.float32), np.empty(3, np.float32)
     for row in range(size):
         for column in range(size):
-            t = shown[row, column]
+            t = visible.triangles[row, column]
             if t < 0:
                 for k in range(3):
                     light[row, column, k] = look.background[k] * (1.12 - 0.3 * row / size)
                 continue
             a, b, c = surface.triangles[t, 0], surface.triangles[t, 1], surface.triangles[t, 2]
-            u, v = weights[row, column, 0], weights[row, column, 1]
+            u, v = visible.weights[row, column, 0], visible.weights[row, column, 1]
             w = 1 - u - v
-            for k in range(3):
-                q[k] = u * surface.rest[a, k] + v * surface.rest[b, k] + w * surface.rest[c, k]
-                place[k] = u * upright[a, k] + v * upright[b, k] + w * upright[c, k]
-                p[k] = u * vertices[a, k] + v * vertices[b, k] + w * vertices[c, k]
-                n[k] = u * normals[a, k] + v * normals[b, k] + w * normals[c, k]
-            for k in range(2):
-                uv[k] = u * surface.uv[t, 0, k] + v * surface.uv[t, 1, k] + w * surface.uv[t, 2, k]
-            length = np.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]) + 1e-9
+            _interpolate(q, surface.rest, a, b, c, u, v, w)
+            _interpolate(place, posed.upright, a, b, c, u, v, w)
+            _interpolate(p, posed.vertices, a, b, c, u, v, w)
+            _interpolate(n, posed.normals, a, b, c, u, v, w)
+            _interpolate(uv, surface.uv[t], 0, 1, 2, u, v, w)
             material = surface.material[t]
+            length = np.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]) + 1e-9
             if material == CURTAIN and n[2] < 0:  # a sheet is seen from both sides
                 length = -length
             for k in range(3):
                 n[k] /= length
-            if material == UPPER_TEETH or material == LOWER_TEETH:
+            if material in (UPPER_TEETH, LOWER_TEETH):
                 n[0], n[1], n[2] = 0.8 * q[0], 0.12, 0.95  # a smooth arch
             occlusion = (
                 u * surface.occlusion[a] + v * surface.occlusion[b] + w * surface.occlusion[c]
             )
-            part, strength, sharpness, through, open_ = _paint(
-                colour, material, q, place, uv, n, occlusion, look, surface.masks
-            )
+            finish = _paint(colour, material, q, place, uv, n, occlusion, look, surface.masks)
             lit = 1.0  # inside the mouth: see `teeth_light`
-            if material < UPPER_TEETH or material > TONGUE:
-                lit = _lit(p, shadow_map, to_map, map_scale, bias)
-            if material == LEFT_EYE or material == RIGHT_EYE:
+            if material not in (UPPER_TEETH, LOWER_TEETH, TONGUE):
+                lit = _lit(p, shadows)
+            if material in (LEFT_EYE, RIGHT_EYE):
                 lit = 0.5 + 0.5 * lit  # an eye is moist, and catches light from everywhere
-            _light(colour, material, n, strength, sharpness, through, open_, lit, look)
+            _light(colour, material, n, finish, lit, look)
             for k in range(3):
                 light[row, column, k] = colour[k]
-            parts[row, column] = part
+            parts[row, column] = finish.part
     return light, parts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def develop(light: Float32, parts: UInt8, size: int, curve: UInt8) -> tuple[UInt8, UInt8]:
     """Average points to pixels: their light, encoded as sRGB, and the part that most of them show.
 

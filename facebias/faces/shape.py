@@ -6,9 +6,9 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from numba import njit
 
-from facebias.faces.arrays import Float32, Float64, Int32
+from facebias.errors import DataError
+from facebias.faces.arrays import Float32, Float64, Int32, compiled
 from facebias.faces.factors import EXPRESSIONS, FaceFactors
 from facebias.faces.head import load_head
 from facebias.faces.landmarks import eye_centres, eye_vertices, landmark_vertices, part_vertices
@@ -91,31 +91,47 @@ def face_shape(factors: FaceFactors) -> Shape:
 
 
 def action_weights(factors: FaceFactors) -> dict[str, float]:
-    """Return the weights of the mesh's action targets that an expression asks for."""
+    """Return the weights of the mesh's action targets that an expression asks for.
+
+    Raises:
+        DataError: for an action that the mesh does not know.
+    """
     weights: dict[str, float] = {}
-    shares = [(EXPRESSIONS[name], share) for name, share in factors.expression.items()]
-    for actions, share in [
-        *((a, s * factors.intensity) for a, s in shares),
+    parts = [
+        *((EXPRESSIONS[name], s * factors.intensity) for name, s in factors.expression.items()),
         (factors.actions, 1.0),
-    ]:
+    ]
+    for actions, share in parts:
         for action, weight in actions.items():
             for target in _targets_of(action, factors.mirrored):
                 weights[target] = weights.get(target, 0.0) + weight * share
     return weights
 
 
+@cache
 def _targets_of(action: str, mirrored: bool) -> tuple[str, ...]:
     """Return the targets of an action: one, or one for each side."""
     if mirrored and action.endswith("Left"):
         action = f"{action.removesuffix('Left')}Right"
     elif mirrored and action.endswith("Right"):
         action = f"{action.removesuffix('Right')}Left"
-    if f"action/{action}" in load_head().target_names:
+    if f"action/{action}" in _target_numbers():
         return (f"action/{action}",)
-    return (f"action/{action}Left", f"action/{action}Right")
+    targets = (f"action/{action}Left", f"action/{action}Right")
+    if targets[0] not in _target_numbers():
+        raise DataError(
+            f"there is no facial action {action!r}",
+            "the name of an ARKit blend shape, without Left and Right where both sides act",
+        )
+    return targets
 
 
-@njit(cache=True, nogil=True)
+@cache
+def _target_numbers() -> Mapping[str, int]:
+    return {name: number for number, name in enumerate(load_head().target_names)}
+
+
+@compiled
 def _add_targets(
     vertices: Float32,
     starts: Int32,
@@ -124,7 +140,16 @@ def _add_targets(
     which: Int32,
     weights: Float32,
 ) -> None:
-    """Add weighted sparse offsets to vertices, in place."""
+    """Add weighted sparse offsets to vertices, in place.
+
+    Args:
+        vertices: (V, 3).
+        starts: (targets + 1,), rows at which the offsets of each target start and end.
+        index: (n,), the vertex of each row.
+        offset: (n, 3).
+        which: (k,), targets to add.
+        weights: (k,).
+    """
     for k in range(len(which)):
         for row in range(starts[which[k]], starts[which[k] + 1]):
             for axis in range(3):
@@ -133,8 +158,7 @@ def _add_targets(
 
 def _morphed(vertices: Float32, weights: Mapping[str, float]) -> Float32:
     """Return a mesh with weighted targets added."""
-    head = load_head()
-    number = {name: k for k, name in enumerate(head.target_names)}
+    head, number = load_head(), _target_numbers()
     morphed = vertices.copy()
     _add_targets(
         morphed,
@@ -192,7 +216,7 @@ def _group_weights(factors: FaceFactors) -> dict[str, float]:
         "averageweight": 1 - abs(2 * factors.weight - 1),
         "maxweight": max(0.0, 2 * factors.weight - 1),
     }
-    weights = {}
+    weights: dict[str, float] = {}
     for (gender, g), (age, a) in product(genders.items(), ages.items()):
         weights |= {f"race/{race}-{gender}-{age}": g * a * r for race, r in races.items()}
         weights |= {f"universal/{gender}-{age}-{full}": g * a * f for full, f in fullness.items()}
@@ -211,7 +235,7 @@ def _person_weights(factors: FaceFactors) -> dict[str, float]:
     weights: dict[str, float] = {}
 
     def vary(name: str, less: str, more: str) -> None:
-        weight = float(np.clip(rng.normal() * _VARIATION, -1, 1))
+        weight = min(max(rng.normal() * _VARIATION, -1.0), 1.0)
         weights[f"local/{name}-{more if weight > 0 else less}"] = abs(weight)
 
     for name in _BOTH_WAYS:
@@ -229,15 +253,14 @@ def _person_weights(factors: FaceFactors) -> dict[str, float]:
 
 
 def _teeth_behind_lips(formed: Float32, grown: Float32) -> Float32:
-    """Move teeth and tongue with the lips, a little smaller and deeper: they must not poke through."""
+    """Move teeth and tongue with the lips, smaller and deeper: they must not poke through."""
     lips, mouth = _lip_vertices(), _mouth_vertices()
     before, after = grown[lips], formed[lips]
     narrower = min(1.0, float(np.ptp(after[:, 0]) / np.ptp(before[:, 0]))) * 0.92
-    from_, to = before.mean(0), after.mean(0)
-    inside = formed[mouth] - np.float32([0, from_[1], from_[2]])
-    formed[mouth] = inside * np.float32([narrower, 0.95, narrower]) + np.float32(
-        [0, to[1], to[2] - 0.03]
-    )
+    (_, y, z), (_, new_y, new_z) = before.mean(0), after.mean(0)
+    smaller = np.array([narrower, 0.95, narrower], np.float32)
+    moved = (formed[mouth] - np.array([0, y, z], np.float32)) * smaller
+    formed[mouth] = moved + np.array([0, new_y, new_z - 0.03], np.float32)
     return formed
 
 

@@ -3,9 +3,8 @@
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from facebias.faces.arrays import Float64
 
 # L*, a*, b* of seven skins, from very light to very dark; skins between them are interpolated.
 _SKIN_ANCHORS = np.array(
@@ -29,7 +28,7 @@ _LINEAR_OF_XYZ = np.array(
 )
 
 
-def typology_angle(lab: FloatArray) -> FloatArray:
+def typology_angle(lab: Float64) -> Float64:
     """Return the individual typology angle of colours: atan((L* - 50) / b*), in degrees.
 
     Chardon, Cretois and Hourseau, Int. J. Cosmetic Science 13 (1991).
@@ -40,11 +39,11 @@ def typology_angle(lab: FloatArray) -> FloatArray:
     >>> float(typology_angle(np.array([60.0, 10.0, 10.0])).round(1))
     45.0
     """
-    angle: FloatArray = np.degrees(np.arctan2(lab[..., 0] - 50, lab[..., 2]))
+    angle: Float64 = np.degrees(np.arctan2(lab[..., 0] - 50, lab[..., 2]))
     return angle
 
 
-def skin_lab(ita: float) -> FloatArray:
+def skin_lab(ita: float) -> Float64:
     """Return the CIELAB colour (3,) of a skin with a typology angle in degrees, -65 to 60.
 
     >>> float(typology_angle(skin_lab(-50.0)).round(1))
@@ -55,7 +54,7 @@ def skin_lab(ita: float) -> FloatArray:
 
 
 @cache
-def _skins() -> tuple[FloatArray, FloatArray]:
+def _skins() -> tuple[Float64, Float64]:
     """Return colours finely spaced between the anchors, and their angles."""
     anchors = np.arange(len(_SKIN_ANCHORS))
     path = np.linspace(0, anchors[-1], 6001)
@@ -63,15 +62,16 @@ def _skins() -> tuple[FloatArray, FloatArray]:
     return colours, typology_angle(colours)
 
 
-def linear_of_lab(lab: FloatArray) -> FloatArray:
+def linear_of_lab(lab: Float64) -> Float64:
     """Return linear sRGB (..., 3), cut to 0..1, of CIELAB colours (..., 3) under D65."""
     fy = (lab[..., 0] + 16) / 116
     f = np.stack([fy + lab[..., 1] / 500, fy, fy - lab[..., 2] / 200], axis=-1)
     xyz = _WHITE * np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29))
-    return np.clip(xyz @ _LINEAR_OF_XYZ.T, 0, 1)
+    linear: Float64 = np.clip(xyz @ _LINEAR_OF_XYZ.T, 0, 1)
+    return linear
 
 
-def lab_of_linear(linear: FloatArray) -> FloatArray:
+def lab_of_linear(linear: Float64) -> Float64:
     """Return CIELAB (..., 3) under D65 of linear sRGB colours (..., 3)."""
     t = linear @ np.linalg.inv(_LINEAR_OF_XYZ).T / _WHITE
     f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29)
@@ -81,18 +81,18 @@ def lab_of_linear(linear: FloatArray) -> FloatArray:
     )
 
 
-def linear_of_srgb(encoded: FloatArray) -> FloatArray:
+def linear_of_srgb(encoded: Float64) -> Float64:
     """Return linear light, 0..1, of sRGB values, 0..1 (IEC 61966-2-1)."""
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-def srgb_of_linear(linear: FloatArray) -> FloatArray:
+def srgb_of_linear(linear: Float64) -> Float64:
     """Return sRGB values, 0..1, of linear light, cut to 0..1 (IEC 61966-2-1)."""
     light = np.clip(linear, 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def linear_of_hex(colour: str) -> FloatArray:
+def linear_of_hex(colour: str) -> Float64:
     """Return linear light (3,) of a colour written as "#rrggbb".
 
     >>> linear_of_hex("#ff0000").tolist()

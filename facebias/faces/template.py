@@ -1,8 +1,8 @@
 """Where things are on the mesh at rest, in its own units: y is up, z to the front, left x > 0."""
 
 import numpy as np
-from numba import njit
 
+from facebias.faces.arrays import compiled
 from facebias.faces.regions import PARTS
 
 BROW_INNER, BROW_OUTER = 0.10, 0.52  # x of a brow's ends
@@ -21,14 +21,14 @@ _CHIN = PARTS.index("chin and jaw")
 _NECK = PARTS.index("neck")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def smooth_step(low: float, high: float, x: float) -> float:
     """Return 0 up to `low`, 1 from `high` on, and a smooth step between them."""
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hairline(y: float, z: float) -> float:
     """Return how far inside the hairline a point lies, above 0 inside."""
     if y < 6.3:
@@ -37,17 +37,17 @@ def hairline(y: float, z: float) -> float:
     while k < len(_HAIRLINE_Y) - 2 and y > _HAIRLINE_Y[k + 1]:
         k += 1
     share = min((y - _HAIRLINE_Y[k]) / (_HAIRLINE_Y[k + 1] - _HAIRLINE_Y[k]), 1.0)
-    line = _HAIRLINE_Z[k] + share * (_HAIRLINE_Z[k + 1] - _HAIRLINE_Z[k])
+    line = float(_HAIRLINE_Z[k] + share * (_HAIRLINE_Z[k + 1] - _HAIRLINE_Z[k]))
     return min(line - z, y - 6.62)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def brow_line(across: float) -> float:
     """Return the y of a brow's middle line, from 0 at its inner end to 1 at its outer one."""
-    return 7.442 + 0.036 * np.sin(0.8 * np.pi * min(max(across, 0.0), 1.0))
+    return 7.442 + 0.036 * float(np.sin(0.8 * np.pi * min(max(across, 0.0), 1.0)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def jaw_height(z: float) -> float:
     """Return the y under which the skin, at a depth z of the mesh at rest, is neck."""
     if z > 1.25:
@@ -59,13 +59,13 @@ def jaw_height(z: float) -> float:
     return 6.50 + min(0.55 - z, 0.4) * 0.48
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def neckline(x: float, z: float) -> float:
     """Return the y under which the body, at x and z at rest, is dressed."""
     return 5.84 - 0.26 * smooth_step(-0.2, 0.9, z) + 0.16 * smooth_step(0.42, 0.8, abs(x))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def brow_cover(x: float, y: float, z: float, density: float) -> float:
     """Return how much a point is covered by its brow, 0..1."""
     if z < 0.9:
@@ -78,7 +78,7 @@ def brow_cover(x: float, y: float, z: float, density: float) -> float:
     return edge * smooth_step(-0.06, 0.05, across) * smooth_step(1.04, 0.93, across)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def skin_part(x: float, y: float, z: float) -> int:
     """Return the part of bare skin at a point of the mesh at rest."""
     ax, left = abs(x), x > 0

@@ -1,11 +1,13 @@
 """What a run prints when it ends, and what a dry run prints instead."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from facebias.fairness.counterfactual import OWN
 from facebias.report.results import RunResults, read_results
 
 _MOST_ROWS = 50  # of a table on the console
@@ -15,6 +17,7 @@ _FILES = {
     "learning_curves.png": "loss, accuracy and F1 by epoch",
     "fairness.csv": "every group's metrics (fairness.json: with gaps)",
     "fairness.png": "every group's accuracy with its interval",
+    "counterfactual.json": "how often the answer changes with one cause",
     "confusion.png": "which class is taken for which",
     "cam/sheet.png": "where the network looks",
     "predictions.parquet": "probabilities of every face",
@@ -25,7 +28,7 @@ _FILES = {
 
 def print_summary(folder: Path, console: Console | None = None) -> None:
     """Print the metrics, the fairness table and the files of a run."""
-    console = console or _console()
+    console = console or console_for_tables()
     results = read_results(folder)
     if results.fairness:
         console.print(metrics_table(results))
@@ -35,12 +38,38 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
                 console.print(f"{gap['attribute']}, accuracy: {gap['headline']}", highlight=False)
     else:
         console.print(results.why_unmeasured)
+    for line in flip_lines(folder, results.headline_split):
+        console.print(line, highlight=False, soft_wrap=True)
     for row in results.left_out.itertuples():
         console.print(f"left out, {row.split}: {row.n} ({row.left_out})", highlight=False)
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     for name, meaning in _FILES.items():
         if (folder / name).exists():
             console.print(f"  {name:<22} {meaning}", highlight=False)
+
+
+def flip_lines(folder: Path, split: str) -> list[str]:
+    """Say of the counterfactual faces of a run how many change their predicted label.
+
+    Where a factor was set to several values, the faces as they were drawn are left out.
+    """
+    file = folder / "counterfactual.json"
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    found = content.get(split, [])
+    set_to = [each for each in found if each["before"] != OWN]
+    return [_flip_line(each) for each in set_to or found]
+
+
+def _flip_line(flips: dict[str, Any]) -> str:
+    """Format one comparison of two values; without pairs there is no share."""
+    share, low, high = (
+        "–" if flips[name] is None else f"{100 * flips[name]:.{digits}f}"
+        for name, digits in (("share", 1), ("low", 0), ("high", 0))
+    )
+    return (
+        f"flips: {share} % ({low} to {high}) of {flips['n']:,} faces change their predicted label "
+        f"when only {flips['factor']} changes from {flips['before']} to {flips['after']}"
+    )
 
 
 def metrics_table(results: RunResults) -> Table:
@@ -90,7 +119,7 @@ def _metric_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _console() -> Console:
+def console_for_tables() -> Console:
     """Return a console wide enough for the tables where output goes to a file."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, 100))

@@ -12,6 +12,12 @@ from facebias.data.bias import AllFaces
 from facebias.data.datamodule import FaceDataModule
 from facebias.data.prepare import PreparedFaces, store_faces
 from facebias.data.readers.folders import read_class_folders
+from facebias.data.readers.generated import (
+    TABLE,
+    is_generated,
+    read_generated_faces,
+    target_for,
+)
 from facebias.data.readers.tables import read_table, table_columns
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
@@ -75,7 +81,9 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
     attributes = asked or of_run
     label_map, columns = dict(config.label_map or {}), dict(config.columns or {})
     provenance = config.provenance
-    if faces.is_dir():
+    if is_generated(faces):
+        table = _read_generated(faces, trained, asked)
+    elif faces.is_dir():
         table = read_class_folders(
             str(faces),
             classes,
@@ -85,20 +93,37 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
             provenance=provenance,
         )
     elif faces.is_file():
-        if not asked:
-            there = table_columns(faces)
-            attributes = {
-                name: groups for name, groups in of_run.items() if columns.get(name, name) in there
-            }
+        attributes = asked or _in_table(of_run, faces, columns)
         place = (str(faces), str(faces.parent))
         table = read_table(*place, classes, attributes, label_map, columns, provenance)
     else:
         raise DataError(
             f"there is nothing at {faces}",
-            "a folder of images, a folder of class folders, or a CSV or Parquet table",
+            "a folder of images, of class folders or of generated faces, or a CSV or Parquet table",
             "give faces=FOLDER_OR_TABLE",
         )
     return table if asked else _without_unheard(table)
+
+
+def _read_generated(
+    faces: Path, trained: DictConfig, asked: Mapping[str, Sequence[str]]
+) -> FaceTable:
+    """Read generated faces, labelled by what the run has learned to tell."""
+    reader = trained.data.reader
+    classes, table = list(reader.classes), faces / TABLE
+    of_run = _in_table(_groups(reader.attributes), table, {}) if table.is_file() else {}
+    target = reader.get("target") or target_for(classes)
+    return read_generated_faces(
+        str(faces), target=target, classes=classes, attributes=asked or of_run
+    )
+
+
+def _in_table(
+    attributes: Mapping[str, Sequence[str]], table: Path, columns: Mapping[str, str]
+) -> Mapping[str, Sequence[str]]:
+    """Return the attributes that a table has a column for."""
+    there = table_columns(table)
+    return {name: each for name, each in attributes.items() if columns.get(name, name) in there}
 
 
 def _groups(attributes: DictConfig | None) -> Mapping[str, Sequence[str]]:

@@ -1,9 +1,22 @@
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from facebias.data.bias import NOT_COMPOSED, AllFaces, AttributeShares, compose
+from facebias.data.bias import (
+    NOT_COMPOSED,
+    AllFaces,
+    Association,
+    AttributeShares,
+    Bias,
+    ValenceShares,
+    compose,
+)
+from facebias.data.composition import VARIANTS
 from facebias.data.table import FaceTable
 from facebias.errors import CompositionError, DataError
 from tests.data.made_tables import face_rows, face_table, random_table, shuffled
@@ -22,7 +35,7 @@ def dose(share: float, total: int | None = 60) -> AttributeShares:
     return AttributeShares("dose", "gender", shares, [EVEN], total)
 
 
-def taken(table: FaceTable, bias: AllFaces | AttributeShares, seed: int = 0) -> pd.DataFrame:
+def taken(table: FaceTable, bias: Bias, seed: int = 0) -> pd.DataFrame:
     return compose(table, bias, seed).used("train").set_index("id")
 
 
@@ -128,3 +141,122 @@ def test_unknown_faces_do_not_fill_a_cell() -> None:
     )
     with pytest.raises(CompositionError, match="happy, male: 0 of 1"):
         compose(table, AttributeShares("men", "gender", {"male": 1}), 0)
+
+
+# Variants by valence
+
+VALENCE = {
+    "happy": "positive",
+    "surprise": "positive",
+    "neutral": "neutral",
+    "sad": "negative",
+    "fear": "negative",
+    "anger": "negative",
+}
+CLASSES = {"expression": tuple(VALENCE), "valence": ("positive", "neutral", "negative")}
+
+
+def expressions_table(count: int, seed: int = 0, target: str = "valence") -> FaceTable:
+    """Return faces of six expressions, some of them rare, four in five of them train faces."""
+    shown = np.random.default_rng(seed).choice(
+        list(VALENCE), count, p=[0.2, 0.1, 0.3, 0.25, 0.13, 0.02]
+    )
+    splits = (["train"] * 4 + ["test"]) * (count // 5)
+    rows = face_rows(shown.tolist(), splits=splits)
+    rows = rows.assign(expression=shown, valence=[VALENCE[name] for name in shown])
+    rows = rows.assign(label=rows[target])
+    return FaceTable(rows, Path("faces"), CLASSES[target], {"gender": ("female",)})
+
+
+def by_valence(variant: str, dose: float = 0.6, within: str = "expression") -> ValenceShares:
+    """Return a bias of labels that are valences, or that are finer where they are the mix."""
+    return ValenceShares(
+        variant,
+        dose,
+        largest_dose=0.8,
+        valences=VALENCE if within == "label" else None,
+        within=within,
+        allow_absent=[name for name in VALENCE if within == "label"],
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(20, 120), st.integers(0, 1000), st.sampled_from(list(CLASSES)))
+def test_variants_by_valence_differ_in_the_chosen_cells_alone(
+    fifths: int, seed: int, target: str
+) -> None:
+    within = "expression" if target == "valence" else "label"
+    table = expressions_table(5 * fifths, seed, target)
+    train = table.used("train")
+    faces = {}
+    for variant in VARIANTS:
+        for dose in (0.2, 0.6, 0.8):
+            composed = compose(table, by_valence(variant, dose, within), seed)
+            faces[variant, dose] = composed.used("train")
+            pd.testing.assert_frame_equal(composed.used("test"), table.used("test"))
+    assert len({len(rows) for rows in faces.values()}) == 1
+    for rows in faces.values():
+        assert rows["id"].is_unique
+        for valence, part in rows.groupby("valence"):
+            source = train[train["valence"] == valence]["expression"].value_counts()
+            exact = source / source.sum() * len(part)
+            counts = part["expression"].value_counts().reindex(source.index, fill_value=0)
+            assert (abs(counts - exact) < 1).all()
+    for valence in ("positive", "neutral", "negative"):
+        nested = sorted(
+            (set(rows["id"][rows["valence"] == valence]) for rows in faces.values()), key=len
+        )
+        assert all(fewer <= more for fewer, more in pairwise(nested))
+
+
+def test_by_valence_the_order_of_rows_plays_no_part_and_the_seed_does() -> None:
+    table, bias = expressions_table(600), by_valence("negative")
+    assert set(taken(shuffled(table), bias).index) == set(taken(table, bias).index)
+    assert set(taken(table, bias, seed=1).index) != set(taken(table, bias).index)
+
+
+def test_labels_that_nobody_gave_a_valence_are_told() -> None:
+    bias = ValenceShares("positive", valences={"happy": "positive", "neutral": "good"})
+    with pytest.raises(DataError, match="the valence of neutral"):
+        compose(split_table(), bias, 0)
+
+
+def test_a_mix_of_a_column_that_is_absent_is_told() -> None:
+    with pytest.raises(DataError, match=r"bias\.within is 'mood'"):
+        compose(expressions_table(100), by_valence("positive", 0.6, "mood"), 0)
+
+
+@pytest.mark.parametrize(
+    ("variant", "dose", "largest"),
+    [("happy", 0.6, None), ("positive", 0.9, 0.5), ("neutral", 2, 2)],
+)
+def test_variants_and_doses_that_do_not_exist_are_told(
+    variant: str, dose: float, largest: float | None
+) -> None:
+    with pytest.raises(DataError, match=rf"bias\.variant={variant}"):
+        ValenceShares(variant, dose, largest)
+
+
+def test_a_label_is_left_out_only_if_it_was_asked_for_by_name() -> None:
+    table = expressions_table(600)
+    with pytest.raises(CompositionError, match="no train face of negative") as caught:
+        compose(table, ValenceShares("positive", 1.0), 0)
+    assert "bias.allow_absent=[negative]" in caught.value.todo
+    faces = taken(table, ValenceShares("positive", 1.0, allow_absent=["negative"]))
+    assert set(faces["label"]) == {"positive", "neutral"}
+
+
+# Associations
+
+
+def test_an_association_ties_a_label_to_a_group_and_keeps_the_labels_of_its_twin() -> None:
+    shares = {"happy": {"female": 0.9, "male": 0.1}}
+    tied = taken(split_table(), Association("tied", "gender", shares, [{}]))
+    free = taken(split_table(), Association("free", "gender", None, [shares]))
+    counts = [faces["label"].value_counts().to_dict() for faces in (tied, free)]
+    assert counts[0] == counts[1]
+    happy = tied[tied["label"] == "happy"]["gender"].value_counts(normalize=True)
+    assert happy["female"] == pytest.approx(0.9, abs=1 / len(tied))
+    for _, faces in free.groupby("label"):
+        women = (faces["gender"] == "female").sum()
+        assert abs(women - len(faces) / 2) < 1

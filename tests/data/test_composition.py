@@ -9,7 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from facebias.data.composition import attribute_counts, largest_remainder
+from facebias.data.composition import (
+    VALENCES,
+    VARIANTS,
+    association_counts,
+    attribute_counts,
+    even_sequence,
+    largest_remainder,
+    valence_counts,
+)
 from facebias.data.readers.folders import read_class_folders
 from facebias.errors import CompositionError
 from tests.drawn_faces import ATTRIBUTES, CLASSES
@@ -196,3 +204,163 @@ def test_real_emotions_give_496_faces_to_each_gender(real_data: Callable[[str], 
     assert women["female"].sum() == men["male"].sum() == 496
     assert women["male"].sum() == men["female"].sum() == 0
     assert (women.sum(axis=1) == men.sum(axis=1)).all()
+
+
+# Even sequences
+
+
+@settings(max_examples=300)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_every_beginning_of_an_even_sequence_has_the_mix_of_the_whole(sizes: list[int]) -> None:
+    sequence = even_sequence(sizes)
+    assert np.bincount(sequence, minlength=len(sizes)).tolist() == sizes
+    so_far = [0] * len(sizes)
+    for length, kind in enumerate(sequence, start=1):
+        so_far[kind] += 1
+        for count, size in zip(so_far, sizes, strict=True):
+            assert abs(count - Fraction(size * length, sum(sizes))) < 1
+
+
+def test_one_large_kind_and_many_small_ones_stay_even() -> None:
+    sequence = even_sequence([1000, 1, 1, 1, 1, 1])
+    small = np.flatnonzero(sequence)
+    assert np.diff(small).min() > 100
+
+
+# Associations of label and attribute
+
+BY_LABEL = st.dictionaries(st.sampled_from(["class0", "class1", "class2"]), SHARES, max_size=3)
+
+
+@settings(max_examples=200)
+@given(TABLES.filter(lambda cells: len(cells) >= 3), BY_LABEL, BY_LABEL)
+def test_an_association_has_exact_shares_and_the_labels_of_its_twins(
+    cells: list[list[int]], shares: dict[str, dict[str, float]], other: dict[str, dict[str, float]]
+) -> None:
+    available = frame(cells)
+    try:
+        first = association_counts(available, shares, [other])
+        second = association_counts(available, other, [shares])
+    except CompositionError:
+        return
+    total = int(first.to_numpy().sum())
+    labels = exact_apportionment(total, [Fraction(sum(row)) for row in cells])
+    for composed, asked in ((first, shares), (second, other)):
+        assert (composed <= available).to_numpy().all()
+        assert composed.sum(axis=1).tolist() == labels
+        for label, row in composed.iterrows():
+            weights = [Fraction(asked.get(str(label), ONES)[group]) for group in GROUPS]
+            assert row.tolist() == exact_apportionment(int(row.sum()), weights)
+
+
+def test_an_association_in_full() -> None:
+    available = frame([[60, 60, 60], [60, 60, 60]])
+    shares = {"class0": {"female": 0.9, "male": 0.1}}
+    composed = association_counts(available, shares, [{}])
+    assert composed.to_numpy().tolist() == [[60, 7, 0], [23, 22, 22]]
+    twin = association_counts(available, {}, [shares])
+    assert (twin.sum(axis=1) == composed.sum(axis=1)).all()
+    assert twin.loc["class0"].tolist() == twin.loc["class1"].tolist() == [23, 22, 22]
+
+
+def test_an_association_that_cannot_be_names_its_cells_and_the_largest_total() -> None:
+    available = frame([[9, 10, 10], [10, 10, 10]])
+    with pytest.raises(CompositionError, match="class0, female: 9 of 18") as caught:
+        association_counts(available, {"class0": {"female": 0.9, "male": 0.1}}, total=40)
+    largest = int(caught.value.todo.rpartition("=")[2])
+    shares = {"class0": {"female": 0.9, "male": 0.1}}
+    assert association_counts(available, shares, total=largest).to_numpy().sum() == largest
+    with pytest.raises(CompositionError):
+        association_counts(available, shares, total=largest + 1)
+
+
+def test_an_association_names_labels_and_groups_that_there_are() -> None:
+    available = frame([[9, 9, 9]])
+    with pytest.raises(CompositionError, match="name the labels joy") as caught:
+        association_counts(available, {"joy": {"female": 1}})
+    assert "class0" in caught.value.expected
+    with pytest.raises(CompositionError, match="women"):
+        association_counts(available, {"class0": {"women": 1}})
+
+
+# Variants by valence
+
+AVAILABLE = st.fixed_dictionaries(dict.fromkeys(VALENCES, st.integers(1, 5000)))
+DOSE = st.integers(0, 99)  # hundredths
+
+
+def exact_valences(variant: str, dose: Fraction) -> list[Fraction]:
+    """Return the shares of positive, neutral and negative as the table of doses gives them."""
+    third, rest = Fraction(1, 3), Fraction(2, 3)
+    if variant == "neutral":
+        neutral = (1 + 2 * dose) / 3
+        return [(1 - neutral) / 2, neutral, (1 - neutral) / 2]
+    positive = {"balanced": Fraction(1), "positive": 1 + dose, "negative": 1 - dose}[variant] / 2
+    return [rest * positive, third, rest * (1 - positive)]
+
+
+@settings(max_examples=300)
+@given(AVAILABLE, DOSE, DOSE)
+def test_variants_by_valence_have_one_total_and_exact_shares(
+    available: dict[str, int], dose: int, other: int
+) -> None:
+    dose, largest = sorted((dose, other))
+    have = pd.Series(available)
+    totals = set()
+    for variant in VARIANTS:
+        for each in (0, dose, largest):
+            try:
+                counts = valence_counts(have, variant, each / 100, largest / 100)
+            except CompositionError:
+                totals.add(0)
+                continue
+            totals.add(total := int(counts.sum()))
+            assert (counts <= have.reindex(counts.index)).all()
+            weights = exact_valences(variant, Fraction(each, 100))
+            assert counts.tolist() == exact_apportionment(total, weights)
+    assert len(totals) == 1
+
+
+@given(AVAILABLE, DOSE)
+def test_no_larger_total_would_do_for_all_four(available: dict[str, int], dose: int) -> None:
+    largest = next(
+        total
+        for total in range(3 * min(available.values()), -1, -1)
+        if all(
+            share * total <= available[valence]
+            for variant in VARIANTS
+            for valence, share in zip(
+                VALENCES, exact_valences(variant, Fraction(dose, 100)), strict=True
+            )
+        )
+    )
+    try:
+        counts = valence_counts(pd.Series(available), "balanced", 0, dose / 100)
+    except CompositionError:
+        assert largest == 0
+    else:
+        assert counts.sum() == largest
+
+
+def test_the_shares_of_the_table_of_doses() -> None:
+    have = pd.Series(dict.fromkeys(VALENCES, 1100))
+    counts = {name: valence_counts(have, name, 0.6, 0.6).tolist() for name in VARIANTS}
+    assert counts == {
+        "balanced": [500, 500, 500],
+        "positive": [800, 500, 200],
+        "negative": [200, 500, 800],
+        "neutral": [200, 1100, 200],
+    }
+    six_to_four = valence_counts(have, "positive", 0.2, 0.6)
+    assert six_to_four.tolist() == [600, 500, 400]
+
+
+def test_too_large_a_total_by_valence_names_what_lacks_and_what_works() -> None:
+    have = pd.Series({"positive": 800, "neutral": 1100, "negative": 100})
+    for variant in VARIANTS:  # refused for all alike
+        with pytest.raises(CompositionError, match="negative: 100 of 160") as caught:
+            valence_counts(have, variant, 0.6, 0.6, total=300)
+        assert "bias.total=187" in caught.value.todo
+        assert valence_counts(have, variant, 0.6, 0.6, total=187).sum() == 187
+    with pytest.raises(CompositionError, match="negative: 0 of 1"):
+        valence_counts(have.drop("negative"), "balanced", 0.6, 0.6)

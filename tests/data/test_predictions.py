@@ -39,3 +39,11 @@ def test_the_largest_probability_predicts_and_a_tie_goes_to_the_first() -> None:
 
 def test_an_unknown_label_is_missing() -> None:
     assert predicted()["label"].isna().tolist() == [False, False, True]
+
+
+def test_pairs_of_counterfactual_faces_stand_before_the_split() -> None:
+    rows = face_rows(["happy"] * 3, splits=["test"] * 3)
+    rows = rows.assign(pair=["a", "a", "b"], pair_factor="age", pair_value=["10", "70", "10"])
+    table = predictions_table(face_table(rows), rows, PROBABILITIES, run="first")
+    assert list(table.columns[:6]) == ["id", "run", "pair", "pair_factor", "pair_value", "split"]
+    assert table["pair_value"].tolist() == ["10", "70", "10"]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from facebias.report.pages import write_run_report
 from facebias.report.results import read_results
-from facebias.report.summary import decimal, print_summary
+from facebias.report.summary import decimal, flip_lines, print_summary
 from facebias.train import train
 from tests.trained import compose_train
 
@@ -70,3 +70,26 @@ def test_the_headline_is_the_test_split_or_else_validation(run: Path) -> None:
     assert isinstance(validation, pd.DataFrame)
     object.__setattr__(results, "predictions", validation)
     assert results.headline_split == "validation"
+
+
+def flips(before: str, share: float | None) -> dict[str, object]:
+    interval = {"low": None, "high": None} if share is None else {"low": 0.58, "high": 0.64}
+    n = 0 if share is None else 1000
+    values = {"factor": "skin_ita", "before": before, "after": "-50"}
+    return {**values, "n": n, "share": share, **interval}
+
+
+def test_flips_are_said_in_one_line_of_values_that_were_set(tmp_path: Path) -> None:
+    found = {"test": [flips("its own value", 0.5), flips("47", 0.612)]}
+    (tmp_path / "counterfactual.json").write_text(json.dumps(found))
+    assert flip_lines(tmp_path, "test") == [
+        "flips: 61.2 % (58 to 64) of 1,000 faces change their predicted label when only skin_ita "
+        "changes from 47 to -50"
+    ]
+    assert flip_lines(tmp_path, "validation") == []
+
+
+def test_flips_of_no_pairs_are_a_dash(tmp_path: Path) -> None:
+    assert flip_lines(tmp_path, "test") == []
+    (tmp_path / "counterfactual.json").write_text(json.dumps({"test": [flips("47", None)]}))
+    assert flip_lines(tmp_path, "test")[0].startswith("flips: – % (– to –) of 0 faces")

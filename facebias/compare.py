@@ -1,0 +1,49 @@
+"""Put finished runs beside each other: the same faces, each model's answers and maps.
+
+python -m facebias.compare 'runs=[FOLDER,FOLDER,FOLDER]'
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from facebias.commandline import run_verb
+from facebias.schemas import Compare
+
+
+def compare(config: DictConfig) -> Path:
+    """Compare runs from a checked configuration.
+
+    Args:
+        config: `facebias.schemas.Compare`, as `facebias.config.check` returns it.
+
+    Returns:
+        The output folder.
+
+    Raises:
+        FacebiasError: for runs that did not see the same test faces.
+    """
+    from facebias.report.comparison import print_comparison, write_comparison
+    from facebias.report.side_by_side import draw_maps
+    from facebias.runs.folder import open_run
+    from facebias.runs.trained import load_runs
+
+    folder = Path(config.paths.run)
+    runs = load_runs([Path(run).expanduser() for run in config.runs])
+    with open_run(folder, config):
+        draw_maps(
+            runs,
+            folder / "maps.png",
+            per_label=config.faces_per_label,
+            target=config.target,
+            method=config.method,
+            layer=config.layer,
+            seed=config.seed,
+        )
+        write_comparison(runs, folder)
+    print_comparison(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_verb("compare", Compare, compare)
