@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-DEMO := outputs/demo
+DEMO := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
+DEMO_EPOCHS := 6
 
 .PHONY: help setup demo test test-slow lint format bench clean
 
@@ -19,10 +20,13 @@ $(VENV)/.installed: pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: setup  ## Train on drawn faces and print the way to the report (about 2 minutes)
-	$(RUN) -m tests.drawn_faces $(DEMO)/faces
-	$(RUN) -m facebias.train +experiment=emotions_cnn3 name=demo data.root=$(DEMO)/faces trainer.max_epochs=10
-	@echo && echo "The report, to be opened in a browser:" && ls -t $(DEMO)/*/report.html | head -n 1
+demo: setup  ## Train on three biased sets of generated faces and compare them (about 8 minutes)
+	$(RUN) -m facebias.train -m +experiment=faces_balanced,faces_positive,faces_negative \
+	  trainer.max_epochs=$(DEMO_EPOCHS) hydra.sweep.dir=$(DEMO)
+	$(RUN) -m facebias.compare paths.run=$(DEMO)/comparison \
+	  'runs=[$(DEMO)/0_faces_balanced_seed0,$(DEMO)/1_faces_positive_seed0,$(DEMO)/2_faces_negative_seed0]'
+	@echo && echo "The same faces under the three models: $(CURDIR)/$(DEMO)/comparison/maps.png"
+	@echo "Each model's own page, to be opened in a browser:" && ls $(CURDIR)/$(DEMO)/*/report.html
 
 test: setup  ## Run the quick tests
 	$(RUN) -m pytest
@@ -43,6 +47,7 @@ bench: setup  ## Print speed as ratios against peers and plain loops
 	$(RUN) -m tests.benchmarks.startup
 	$(RUN) -m tests.benchmarks.training
 	$(RUN) -m tests.benchmarks.fairness
+	$(RUN) -m tests.benchmarks.faces
 
 clean:  ## Remove the environment and what tools left behind; outputs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,14 +1,11 @@
 """Line-drawn faces in the layout of the emotions data set, quirks included.
 
-They stand in for photos wherever none are at hand: in tests, and in `make demo`. Anybody can tell
-their emotions apart, and so can a small network; they say nothing about real faces.
-
-    python -m tests.drawn_faces FOLDER
+They stand in for photos in tests. Anybody can tell their emotions apart, and so can a small network;
+they say nothing about real faces.
 """
 
 import csv
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +162,3 @@ def write_class_folders(
                 writer.writerow(["filename", "file_attributes", "region_count", "region_id"])
                 writer.writerows(lines)
     return root
-
-
-if __name__ == "__main__":
-    print(write_class_folders(Path(sys.argv[1]), train=150, test=60))

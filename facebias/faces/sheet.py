@@ -1,36 +1,26 @@
 """Generated faces on one page: over expressions and groups, or beside their twins."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
 
 from facebias.errors import DataError
 from facebias.faces.arrays import UInt8
 from facebias.faces.factors import EXPRESSIONS
 from facebias.faces.population import GROUPS
-from facebias.files import whole_file
+from facebias.pictures import Cell, Row, write_rows
 
 Picture = Callable[[str], UInt8]
 """Gives the image (H, W, 3) of a face by its id."""
 
-SIDE = 128
-"""Pixels along a face on the page."""
-
-_GAP, _MARGIN, _CAPTION, _LABEL, _HEAD = 8, 24, 18, 110, 64
-_INK, _PALE, _PAPER = "#1b1f24", "#5b636d", "#ffffff"
 _SPREAD_OVER = ("skin_tone", "age", "gender")
-
-_Cell = tuple[UInt8, str]  # an image and its caption
-_Row = tuple[str, Sequence[_Cell]]  # a label, and the cells beside it
+_NOTE = "Rendered, not photographed: no such person exists."
 
 
 def contact_sheet(
     faces: pd.DataFrame, picture: Picture, path: Path, *, columns: int = 9, title: str = ""
-) -> Path:
+) -> None:
     """Draw one PNG: a row for each expression, faces spread over skin tone, age and gender.
 
     Args:
@@ -40,9 +30,6 @@ def contact_sheet(
         columns: faces in a row, at least 1; 18 show every combination of the three.
         title: the head line; the number of faces without it.
 
-    Returns:
-        The path.
-
     Raises:
         DataError: no faces, or fewer than one column.
         RunError: if the file cannot be written.
@@ -51,16 +38,16 @@ def contact_sheet(
         raise DataError(f"{len(faces)} faces in {columns} columns", "at least one of each")
     originals = _originals(faces)
     rows = [
-        (name, [_cell(face, picture) for face in _spread(of_name, columns)])
+        Row(name, [_cell(face, picture) for face in _spread(of_name, columns)])
         for name in EXPRESSIONS
         if not (of_name := originals[originals["expression"] == name]).empty
     ]
-    return _write(_page(title or f"{len(faces):,} generated faces", "", rows, columns), path)
+    write_rows(path, rows, title=title or f"{len(faces):,} generated faces", note=_NOTE)
 
 
 def counterfactual_row(
     faces: pd.DataFrame, picture: Picture, path: Path, *, rows: int = 8, title: str = ""
-) -> Path:
+) -> None:
     """Draw one PNG: a row for each original face, beside it its twins, a column a value.
 
     A face that already has a value stands for its own twin there.
@@ -72,9 +59,6 @@ def counterfactual_row(
         rows: the most originals.
         title: the head line; "Counterfactual twins" without it.
 
-    Returns:
-        The path.
-
     Raises:
         DataError: if there are no twins whose original is there.
         RunError: if the file cannot be written.
@@ -84,9 +68,12 @@ def counterfactual_row(
         raise DataError(f"{len(twins)} twins in {rows} rows", "at least one of each")
     values = list(dict.fromkeys(_value(face) for _, face in twins.iterrows()))
     shown = _spread(_originals(faces)[lambda table: table["id"].isin(twins["pair"])], rows)
-    drawn = [(str(face["expression"]), _pair_cells(face, values, twins, picture)) for face in shown]
-    note = f"{len(twins):,} twins of {twins['pair'].nunique():,} faces"
-    return _write(_page(title or "Counterfactual twins", note, drawn, len(values) + 1), path)
+    drawn = [
+        Row(str(face["expression"]), _pair_cells(face, values, twins, picture)) for face in shown
+    ]
+    note = f"{len(twins):,} twins of {twins['pair'].nunique():,} faces. {_NOTE}"
+    columns = ["as drawn", *values]
+    write_rows(path, drawn, columns=columns, title=title or "Counterfactual twins", note=note)
 
 
 def _originals(faces: pd.DataFrame) -> pd.DataFrame:
@@ -107,18 +94,17 @@ def _value(twin: pd.Series) -> str:
 
 def _pair_cells(
     face: pd.Series, values: Sequence[str], twins: pd.DataFrame, picture: Picture
-) -> list[_Cell]:
+) -> list[Cell]:
     own = {
         _value(twin): str(twin["id"]) for _, twin in twins[twins["pair"] == face["id"]].iterrows()
     }
-    names = [own.get(value, str(face["id"])) for value in values]
-    beside = ((picture(name), value) for name, value in zip(names, values, strict=True))
+    beside = [Cell(picture(own.get(value, str(face["id"])))) for value in values]
     return [_cell(face, picture), *beside]
 
 
-def _cell(face: pd.Series, picture: Picture) -> _Cell:
+def _cell(face: pd.Series, picture: Picture) -> Cell:
     caption = " ".join(str(face[attribute]) for attribute in ("skin_tone", "gender", "age"))
-    return picture(str(face["id"])), caption
+    return Cell(picture(str(face["id"])), caption)
 
 
 def _spread(faces: pd.DataFrame, many: int) -> list[pd.Series]:
@@ -139,40 +125,3 @@ def _wanted(place: int) -> dict[str, str]:
     tone, age = place % 3, place // 3 % 3
     numbers = (tone, age, place % 2)
     return {name: GROUPS[name][i] for name, i in zip(_SPREAD_OVER, numbers, strict=True)}
-
-
-def _page(title: str, note: str, rows: Sequence[_Row], columns: int) -> Image.Image:
-    width = 2 * _MARGIN + _LABEL + columns * (SIDE + _GAP)
-    height = _HEAD + len(rows) * (SIDE + _CAPTION + _GAP) + _MARGIN
-    page = Image.new("RGB", (width, height), _PAPER)
-    pen = ImageDraw.Draw(page)
-    pen.text((_MARGIN, 18), title, _INK, _font(22))
-    pen.text((width - _MARGIN, 26), note, _PALE, _font(14), anchor="ra")
-    for number, row in enumerate(rows):
-        _draw_row(page, pen, row, _HEAD + number * (SIDE + _CAPTION + _GAP))
-    return page
-
-
-def _draw_row(page: Image.Image, pen: ImageDraw.ImageDraw, row: _Row, top: int) -> None:
-    label, cells = row
-    pen.text((_MARGIN, top + SIDE // 2), label, _INK, _font(17), anchor="lm")
-    for number, (image, caption) in enumerate(cells):
-        left = _MARGIN + _LABEL + number * (SIDE + _GAP)
-        page.paste(_scaled(image), (left, top))
-        pen.text((left + SIDE // 2, top + SIDE + 3), caption, _PALE, _font(12), anchor="ma")
-
-
-def _scaled(image: UInt8) -> Image.Image:
-    way = Image.Resampling.BICUBIC if image.shape[0] < SIDE else Image.Resampling.LANCZOS
-    return Image.fromarray(np.ascontiguousarray(image)).resize((SIDE, SIDE), way)
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _write(page: Image.Image, path: Path) -> Path:
-    with whole_file(path) as temporary:
-        page.save(temporary, format="PNG")
-    return path
