@@ -51,3 +51,4 @@ bench: setup  ## Print speed as ratios against peers and plain loops
 
 clean:  ## Remove the environment and what tools left behind; outputs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	find facebias tests -name __pycache__ -prune -exec rm -rf {} +

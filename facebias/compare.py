@@ -1,4 +1,4 @@
-"""Put finished runs beside each other: the same faces, each model's answers and maps.
+"""Put finished runs beside each other: the same faces, each model's answers and its maps.
 
 python -m facebias.compare 'runs=[FOLDER,FOLDER,FOLDER]'
 """
@@ -21,7 +21,7 @@ def compare(config: DictConfig) -> Path:
         The output folder.
 
     Raises:
-        FacebiasError: for runs that did not see the same test faces.
+        FacebiasError: for runs, faces or folders that do not fit.
     """
     from facebias.report.comparison import print_comparison, write_comparison
     from facebias.report.side_by_side import draw_maps
@@ -40,8 +40,8 @@ def compare(config: DictConfig) -> Path:
             layer=config.layer,
             seed=config.seed,
         )
-        write_comparison(runs, folder)
-    print_comparison(folder)
+        table = write_comparison(runs, folder)
+    print_comparison(table, folder)
     return folder
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from facebias.errors import DataError
 from facebias.files import whole_file
 
 INK, PALE, PAPER = "#1b1f24", "#5b636d", "#ffffff"
 SIDE = 128
 """Pixels along the longer side of a picture on a page."""
 
-_GAP, _MARGIN, _CAPTION, _LABEL, _HEAD, _COLUMN_NAMES = 10, 24, 20, 104, 76, 22
+_GAP, _MARGIN, _CAPTION, _LABEL, _HEAD, _LINE = 10, 24, 20, 104, 76, 17
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures beside each other, and what they have in common."""
+    """Pictures beside each other.
+
+    Args:
+        label: what they have in common; what is too long is cut.
+        cells: from left to right.
+    """
 
     label: str
     cells: Sequence[Cell]
@@ -46,25 +52,30 @@ def write_rows(
 
     Args:
         path: the file; it appears whole or not at all.
-        rows: from top to bottom; they may differ in length.
+        rows: from top to bottom, at least one; they may differ in length.
         title: the head line.
         note: a smaller line below it.
-        columns: names above the columns.
+        columns: names above the columns, in as many lines as they take.
 
     Raises:
+        DataError: if there are no rows.
         RunError: if the file cannot be written.
     """
-    many = max(len(row.cells) for row in rows)
+    if not rows:
+        raise DataError("there are no pictures for the page", "at least one row")
+    many = max(len(columns), *(len(row.cells) for row in rows))
     width = 2 * _MARGIN + _LABEL + many * (SIDE + _GAP)
-    head = _HEAD + (_COLUMN_NAMES if columns else 0)
+    names = [wrapped(name, font(13, bold=True), SIDE) for name in columns]
+    head = _HEAD + max(map(len, names), default=0) * _LINE
     page = Image.new("RGB", (width, head + len(rows) * _row_height() + _MARGIN), PAPER)
     pen = ImageDraw.Draw(page)
     room = width - 2 * _MARGIN
     pen.text((_MARGIN, 16), fit(title, font(22, bold=True), room), INK, font(22, bold=True))
     pen.text((_MARGIN, 46), fit(note, font(14), room), PALE, font(14))
-    for number, name in enumerate(columns):
-        place = (_left(number) + SIDE // 2, _HEAD)
-        pen.text(place, fit(name, font(13, bold=True), SIDE), INK, font(13, bold=True), anchor="ma")
+    for number, lines in enumerate(names):
+        for line, text in enumerate(lines):
+            place = (_left(number) + SIDE // 2, _HEAD - 4 + line * _LINE)
+            pen.text(place, text, INK, font(13, bold=True), anchor="ma")
     for number, row in enumerate(rows):
         _draw_row(page, pen, row, head + number * _row_height())
     with whole_file(path) as temporary:
@@ -91,7 +102,12 @@ def _draw_row(page: Image.Image, pen: ImageDraw.ImageDraw, row: Row, top: int) -
 
 
 def scaled(image: npt.NDArray[np.uint8], side: int) -> Image.Image:
-    """Return an image in colour whose longer side is `side` pixels."""
+    """Return an image in colour whose longer side is `side` pixels.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3), 0..255.
+        side: pixels.
+    """
     plain = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     picture = Image.fromarray(np.ascontiguousarray(plain)).convert("RGB")
     factor = side / max(picture.size)
@@ -115,6 +131,18 @@ def fit(text: str, lettering: ImageFont.FreeTypeFont, room: float) -> str:
     return next(
         short for short in _shortened(line) if lettering.getlength(short) <= room or not short
     )
+
+
+def wrapped(text: str, lettering: ImageFont.FreeTypeFont, room: float) -> list[str]:
+    """Return the text in as few lines as it takes; a single word too long is cut short."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lettering.getlength(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [fit(line, lettering, room) for line in lines if line]
 
 
 def _shortened(line: str) -> Iterator[str]:

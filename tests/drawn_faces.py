@@ -1,7 +1,7 @@
 """Line-drawn faces in the layout of the emotions data set, quirks included.
 
-They stand in for photos in tests. Anybody can tell their emotions apart, and so can a small network;
-they say nothing about real faces.
+They stand in for photos in tests. Anybody can tell their emotions apart, and so can a small
+network; they say nothing about real faces.
 """
 
 import csv

@@ -1,12 +1,13 @@
 """Composes and runs small trainings in the test's own process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
-from facebias.schemas import Predict, Train
+from facebias.schemas import Compare, Predict, Train
 
 SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
 SMALL = (
@@ -52,6 +53,14 @@ def compose_predict(folder: Path, run: Path, faces: Path, *overrides: str) -> Di
         "~callbacks.progress",
         "+trainer.enable_progress_bar=false",
         *overrides,
+    )
+
+
+def compose_compare(folder: Path, runs: Sequence[Path], *overrides: str) -> DictConfig:
+    """Return the checked configuration of a comparison."""
+    listed = ",".join(str(run) for run in runs)
+    return _compose(
+        "compare", Compare, f"runs=[{listed}]", f"paths.run={folder}/compared", *overrides
     )
 
 

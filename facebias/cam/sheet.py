@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from facebias.cam.overlay import colour_bar
 from facebias.errors import DataError
-from facebias.pictures import INK, PALE, PAPER, fit, font
+from facebias.pictures import INK, PALE, PAPER, fit, font, wrapped
 
 SIDE = 112
 """Pixels along the longer side of a face on the page."""
@@ -191,7 +191,7 @@ def _draw_group(
     draw.line((_MARGIN, top, layout.width - _MARGIN, top), _RULE)
     lettering = font(17, bold=True)
     middle = top + _GAP + _TITLE + (layout.cell[1] - _TITLE - _GAP) // 2
-    lines = _wrapped(name, lettering, layout.label - 16)
+    lines = wrapped(name, lettering, layout.label - 16)
     for number, text in enumerate(lines):
         height = middle + 22 * number - 11 * (len(lines) - 1)
         draw.text((_MARGIN, height), text, INK, lettering, anchor="lm")
@@ -235,18 +235,6 @@ def _picture(image: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     plain = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     picture = Image.fromarray(np.ascontiguousarray(plain)).convert("RGB")
     return picture.resize(size, Image.Resampling.BICUBIC)
-
-
-def _wrapped(text: str, lettering: ImageFont.FreeTypeFont, room: float) -> list[str]:
-    """The text in as few lines as it takes; a single word too long is cut short."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lettering.getlength(longer) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [fit(line, lettering, room) for line in lines if line]
 
 
 def _write(page: Image.Image, path: Path) -> Path:

@@ -28,15 +28,15 @@ def generate_faces(
     Args:
         folder: a new or empty one, or one of the same faces.
         n: faces, before twins.
-        size: pixels along a side.
+        size: pixels along a side, at least 1.
         seed: of people, labels, poses and light.
         population: crossed or realistic: see `facebias.faces.population.draw_faces`.
         equal_by: expression or valence, whichever is equally frequent.
         faces_per_identity: faces of each person.
-        supersampling: samples along a pixel's side.
+        supersampling: samples along a pixel's side, at least 1.
         factor: each face gets twins that differ in this factor only; None: no twins.
-        values: of the twins.
-        workers: processes; None takes one a core.
+        values: of the twins, in the factor's range and unit, or names.
+        workers: processes, at least 1; None takes one a core.
 
     Returns:
         How many faces were rendered now; 0 where all of them were there already.
@@ -46,7 +46,14 @@ def generate_faces(
         RunError: if the folder cannot be written to.
     """
     if values and factor is None:
-        raise DataError("values for twins, and no factor", "a factor such as skin_ita", "name it")
+        raise DataError(
+            "values of twins are given without a factor",
+            "a factor such as skin_ita",
+            "name it, or leave the values out",
+        )
+    for name, found in (("size", size), ("supersampling", supersampling), ("workers", workers)):
+        if found is not None and found < 1:
+            raise DataError(f"{name} is {found}", "a number of at least 1")
     drawn = {"population": population, "equal_by": equal_by}
     faces = draw_faces(n, seed=seed, faces_per_identity=faces_per_identity, **drawn)
     plan = {"n": n, **drawn, "faces_per_identity": faces_per_identity, "data.seed": seed}

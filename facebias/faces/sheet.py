@@ -98,8 +98,8 @@ def _pair_cells(
     own = {
         _value(twin): str(twin["id"]) for _, twin in twins[twins["pair"] == face["id"]].iterrows()
     }
-    beside = [Cell(picture(own.get(value, str(face["id"])))) for value in values]
-    return [_cell(face, picture), *beside]
+    names = [own.get(value, str(face["id"])) for value in values]
+    return [_cell(face, picture), *(Cell(picture(name)) for name in names)]
 
 
 def _cell(face: pd.Series, picture: Picture) -> Cell:

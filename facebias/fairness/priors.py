@@ -21,12 +21,13 @@ def prior_corrected(
     outputs of a classifier to new a priori probabilities", Neural Computation 14 (2002).
 
     Args:
-        predictions: with the columns `p_<class>` and `predicted`.
+        predictions: a row a face, with the columns `p_<class>`, 0..1.
         classes: the declared classes.
-        train_shares: share of each class in training, above 0; they need not add up to 1.
+        train_shares: share of each class in training, above 0; they need not add up to 1. Where
+            the loss weighs classes equally, the shares are equal.
 
     Returns:
-        The same rows with corrected `p_<class>` and `predicted`.
+        The same rows with corrected `p_<class>`, which add up to 1, and the `predicted` of them.
 
     Raises:
         DataError: if a class had no share: nothing can be said of it.
@@ -37,7 +38,7 @@ def prior_corrected(
         raise DataError(
             f"the model was not trained on {', '.join(absent)}",
             "a share above 0 of every class",
-            "a model cannot be corrected for what it has never seen",
+            "train on faces of every class, or read its answers as they are",
         )
     columns = [f"p_{name}" for name in classes]
     odds = predictions[columns].to_numpy(np.float64) / shares

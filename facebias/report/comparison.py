@@ -15,84 +15,113 @@ from facebias.runs.trained import TrainedRun
 
 TABLE = "comparison.csv"
 RAW, CORRECTED = "raw", "prior-corrected"
-_COLUMNS = ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "status")
+_METRICS = ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "status")
 
 
-def write_comparison(runs: Sequence[TrainedRun], folder: Path) -> None:
+def write_comparison(runs: Sequence[TrainedRun], folder: Path) -> pd.DataFrame:
     """Write `comparison.csv`: a row for each run, reading and group.
 
+    A reading is raw, or prior-corrected: as if the training had had as many faces of every class.
+    A run whose training lacked a class has no corrected one. Groups are judged alike in all runs,
+    by the defaults of `facebias.fairness.group_report`.
+
     Args:
-        runs: with the same test faces.
+        runs: with the same faces, as `facebias.runs.trained.load_runs` returns them.
         folder: of the comparison.
+
+    Returns:
+        The table: run, folder, reading, split, attribute, group, n (faces), accuracy with its 95 %
+        interval, macro_f1, status and, of all faces together, auroc; shares are 0..1, NaN where
+        undefined.
+
+    Raises:
+        RunError: if the file cannot be written.
     """
     rows = [
         {"run": run.name, "folder": str(run.folder), "reading": reading, **row}
         for run in runs
-        for reading in (RAW, CORRECTED)
-        for row in _groups(run, reading)
+        for reading, predictions in _readings(run).items()
+        for row in _groups(run, predictions)
     ]
+    table = pd.DataFrame(rows)
     with whole_file(folder / TABLE) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
+    return table
 
 
-def _groups(run: TrainedRun, reading: str) -> list[dict[str, Any]]:
+def _readings(run: TrainedRun) -> dict[str, pd.DataFrame]:
+    prior = run.train_prior()
+    if not all(prior.values()):
+        return {RAW: run.rows}
+    return {RAW: run.rows, CORRECTED: prior_corrected(run.rows, run.classes, prior)}
+
+
+def _groups(run: TrainedRun, predictions: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the metrics of all faces and of every group; the AUROC of all faces only."""
-    predictions = run.results.predictions
-    rows = predictions[predictions["split"] == run.results.headline_split]
-    if reading == CORRECTED:
-        rows = prior_corrected(rows, run.classes, _train_shares(run))
-    attributes = run.results.fairness[run.results.headline_split]["settings"]["attributes"]
-    report = group_report(rows, run.classes, attributes)
+    report = group_report(predictions, run.classes, run.attributes)
     found = report.table[report.table["status"] != "unknown"].to_dict(orient="records")
     return [
         {
+            "split": run.results.headline_split,
             "attribute": row["attribute"],
             "group": row["group"],
-            **{name: row[name] for name in _COLUMNS},
+            **{name: row[name] for name in _METRICS},
             "auroc": report.overall["auroc"] if row["attribute"] == "all" else None,
         }
         for row in found
     ]
 
 
-def _train_shares(run: TrainedRun) -> dict[str, float]:
-    """Return the share of each class among the faces that a run was trained on."""
-    faces = pd.read_parquet(run.folder / "split.parquet")
-    train = faces[(faces["split"] == "train") & (faces["left_out"] == "")]
-    shares: dict[str, float] = train["label"].value_counts(normalize=True).to_dict()
-    return shares
+def print_comparison(table: pd.DataFrame, folder: Path) -> None:
+    """Print the accuracies by group, and where the rest is.
 
-
-def print_comparison(folder: Path) -> None:
-    """Print the accuracies by group, and where the pictures are."""
+    Args:
+        table: as `write_comparison` returns it.
+        folder: of the comparison.
+    """
     console = console_for_tables()
-    rows = pd.read_csv(folder / TABLE)
-    console.print(_table(rows))
+    console.print(_accuracies(table))
+    for name, run in table.groupby("run", sort=False)["folder"].first().items():
+        console.print(f"{name}: {run}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     console.print("  maps.png               where each model looks on the same faces")
-    console.print(f"  {TABLE:<22} every number, raw and prior-corrected")
+    console.print(f"  {TABLE:<22} every number, raw and prior-corrected", highlight=False)
 
 
-def _table(rows: pd.DataFrame) -> Table:
-    """Return the table: groups down, runs across."""
-    runs = list(dict.fromkeys(rows["run"]))
-    table = Table(title="accuracy on the same test faces, with its 95 % interval")
-    table.add_column("group")
+def _accuracies(table: pd.DataFrame) -> Table:
+    """Return the table to print: groups down, runs across."""
+    runs = list(dict.fromkeys(table["run"]))
+    first = table.iloc[0]
+    title = f"accuracy on the same {first['n']:,} {first['split']} faces, with its 95 % interval"
+    printed = Table(title=title)
+    printed.add_column("group", overflow="fold")
     for run in runs:
-        table.add_column(run, justify="right", no_wrap=True)
-    whole = rows[rows["attribute"] == "all"].set_index(["reading", "run"])
-    table.add_row("all", *(_accuracy(whole.loc[RAW, run]) for run in runs))
-    table.add_row(f"all, {CORRECTED}", *(_accuracy(whole.loc[CORRECTED, run]) for run in runs))
-    table.add_row("all, AUROC", *(decimal(whole.loc[RAW, run]["auroc"]) for run in runs))
-    raw = rows[(rows["reading"] == RAW) & (rows["attribute"] != "all")]
-    for attribute, part in raw.groupby("attribute", sort=False):
-        table.add_section()
-        for group, cells in part.groupby("group", sort=False):
-            by_run = cells.set_index("run")
-            table.add_row(f"{attribute}: {group}", *(_accuracy(by_run.loc[run]) for run in runs))
-    return table
+        printed.add_column(run, justify="right", overflow="fold")
+    whole = table[table["attribute"] == "all"]
+    raw = whole[whole["reading"] == RAW]
+    corrected = whole[whole["reading"] == CORRECTED]
+    printed.add_row("all", *_cells(raw, runs))
+    printed.add_row(f"all, {CORRECTED}", *_cells(corrected, runs))
+    printed.add_row("all, AUROC", *(_share(value) for value in raw["auroc"]))
+    groups = table[(table["reading"] == RAW) & (table["attribute"] != "all")]
+    for attribute, part in groups.groupby("attribute", sort=False):
+        printed.add_section()
+        for group, rows in part.groupby("group", sort=False):
+            status = rows["status"].iloc[0]
+            marked = "" if status == "ok" else f" ({status})"
+            printed.add_row(f"{attribute}: {group}{marked}", *_cells(rows, runs))
+    return printed
 
 
-def _accuracy(row: pd.Series) -> str:
-    low, high = decimal(row["accuracy_low"]), decimal(row["accuracy_high"])
-    return f"{decimal(row['accuracy'])} [{low}, {high}]"
+def _cells(rows: pd.DataFrame, runs: Sequence[str]) -> list[str]:
+    """Return the accuracy of each run; a dash for a run that has none."""
+    found = {
+        row["run"]: f"{_share(row['accuracy'])} "
+        f"[{_share(row['accuracy_low'])}, {_share(row['accuracy_high'])}]"
+        for row in rows.to_dict(orient="records")
+    }
+    return [found.get(run, "–") for run in runs]
+
+
+def _share(value: float) -> str:
+    return decimal(None if pd.isna(value) else value)

@@ -9,14 +9,16 @@ import pandas as pd
 import torch
 
 from facebias.cam.explain import class_maps, resize_maps
+from facebias.cam.layers import named_layer
 from facebias.cam.overlay import overlay
 from facebias.data.split import seeded_order
-from facebias.errors import ConfigError
+from facebias.errors import ConfigError, DataError
 from facebias.pictures import Cell, Row, write_rows
-from facebias.runs.assemble import assemble_faces
 from facebias.runs.trained import TrainedRun
 
 UInt8 = npt.NDArray[np.uint8]
+
+_TOLERANCE = 0.1  # of a probability; a GPU in half precision differs by a few hundredths
 
 
 def draw_maps(
@@ -32,7 +34,7 @@ def draw_maps(
     """Draw a row for each face: the face, and its map under each model.
 
     Args:
-        runs: with the same test faces.
+        runs: with the same faces, as `facebias.runs.trained.load_runs` returns them.
         path: the PNG to write.
         per_label: faces of each class, chosen by a seeded order and spread over the groups.
         target: the class that the maps explain, or "label": each face's own. Maps of different
@@ -43,7 +45,9 @@ def draw_maps(
 
     Raises:
         ConfigError: if the target is no class.
+        DataError: if the images are not those that the runs were evaluated on.
         ModelError: if a network has no such layer.
+        RunError: if a checkpoint is gone, or the file cannot be written.
     """
     first = runs[0]
     if target not in ("label", *first.classes):
@@ -51,13 +55,18 @@ def draw_maps(
             f"target is {target!r}", f"label, or one of {', '.join(first.classes)}", "change it"
         )
     chosen = _choose(first, per_label, seed)
-    faces = _images(first, chosen)
-    explained = chosen["label"] if target == "label" else pd.Series(target, index=chosen.index)
-    targets = torch.tensor([first.classes.index(name) for name in explained])
-    maps = [_overlays(run, faces, targets, method, layer) for run in runs]
+    if target != "label":
+        chosen = chosen.assign(explained=target)
+    faces = [run.images(chosen["id"]) for run in runs]
+    painted = [
+        _overlays(run, chosen, images, method, layer)
+        for run, images in zip(runs, faces, strict=True)
+    ]
     rows = [
-        _row(runs, face, chosen.iloc[n], [painted[n] for painted in maps])
-        for n, face in enumerate(faces)
+        _row(runs, face, shown, overlays)
+        for face, shown, *overlays in zip(
+            faces[0], chosen.to_dict(orient="records"), *painted, strict=True
+        )
     ]
     write_rows(
         path,
@@ -71,50 +80,59 @@ def draw_maps(
 
 def _choose(run: TrainedRun, per_label: int, seed: int) -> pd.DataFrame:
     """Choose faces of each class; groups that were not shown yet come first."""
-    predictions = run.results.predictions
-    rows = predictions[predictions["split"] == run.results.headline_split]
-    order = np.argsort(seeded_order(rows["id"], seed), kind="stable")
-    groups = list(run.config.data.reader.attributes or {})
+    rows = run.rows.iloc[np.argsort(seeded_order(run.rows["id"], seed), kind="stable")]
     chosen: list[pd.Series] = []
     for label in run.classes:
-        left = rows.iloc[order][lambda table, label=label: table["label"] == label]
+        left = rows[rows["label"] == label]
         for _ in range(min(per_label, len(left))):
-            shown = sum(
-                left[name].map(pd.Series([face[name] for face in chosen]).value_counts()).fillna(0)
-                for name in groups
-            )
-            best = int(np.argmin(np.asarray(shown))) if groups and chosen else 0
+            shown = np.zeros(len(left))
+            for name in run.attributes:
+                counts = pd.Series([face[name] for face in chosen], dtype=object).value_counts()
+                shown += left[name].map(counts).fillna(0).to_numpy(np.float64)
+            best = int(shown.argmin())
             chosen.append(left.iloc[best])
             left = left.drop(index=left.index[best])
-    return pd.DataFrame(chosen).reset_index(drop=True)
-
-
-def _images(run: TrainedRun, chosen: pd.DataFrame) -> UInt8:
-    """Return the images (N, H, W, C) of chosen faces, as the networks see them."""
-    prepared = assemble_faces(run.config)
-    row = prepared.table.rows.set_index("id")["row"]
-    faces: UInt8 = prepared.store.read(row.loc[chosen["id"]].to_numpy(np.int64))
-    return faces
+    table = pd.DataFrame(chosen).reset_index(drop=True)
+    return table.assign(explained=table["label"])
 
 
 def _overlays(
-    run: TrainedRun, faces: UInt8, targets: torch.Tensor, method: str, layer: str
+    run: TrainedRun, chosen: pd.DataFrame, faces: UInt8, method: str, layer: str
 ) -> UInt8:
     """Return the faces (N, H, W, 3) coloured by one model's maps."""
+    model = run.model()
+    if layer != "auto":
+        # Checked here too, so that the error names the layers without a prefix.
+        named_layer(model.network, layer)
+        layer = f"network.{layer}"
     images = torch.from_numpy(faces).permute(0, 3, 1, 2)
-    name = layer if layer == "auto" else f"network.{layer}"
-    maps = class_maps(run.model(), images, targets, layer=name, method=method)
+    targets = torch.tensor([run.classes.index(name) for name in chosen["explained"]])
+    maps = class_maps(model, images, targets, layer=layer, method=method)
+    _refuse_other_answers(run, chosen["id"], torch.from_numpy(maps.logits))
     return overlay(faces, resize_maps(maps.values, faces.shape[1:3]))
 
 
+def _refuse_other_answers(run: TrainedRun, names: pd.Series, logits: torch.Tensor) -> None:
+    """Refuse images (or weights) that give other probabilities than the run has written down."""
+    written = run.rows.set_index("id").loc[names, [f"p_{name}" for name in run.classes]]
+    differ = np.abs(logits.softmax(1).numpy() - written.to_numpy()).max(axis=1) > _TOLERANCE
+    if differ.any():
+        raise DataError(
+            f"{differ.sum()} of {len(names)} faces get other probabilities than {run.folder} has "
+            f"in its predictions, the first is {names[differ].iloc[0]}",
+            "the images and the weights that it was evaluated with",
+            "put them back, or train again with the images that are there",
+        )
+
+
 def _row(
-    runs: Sequence[TrainedRun], face: UInt8, shown: pd.Series, overlays: Sequence[UInt8]
+    runs: Sequence[TrainedRun], face: UInt8, shown: dict[str, str], overlays: Sequence[UInt8]
 ) -> Row:
-    groups = [str(shown[name]) for name in runs[0].config.data.reader.attributes or {}]
-    cells = [Cell(np.broadcast_to(face, overlays[0].shape), ", ".join(groups))]
+    groups = ", ".join(str(shown[name]) for name in runs[0].attributes)
+    cells = [Cell(face, groups)]
     for run, painted in zip(runs, overlays, strict=True):
-        answer = run.results.predictions.set_index("id").loc[shown["id"]]
+        answer = run.rows.set_index("id").loc[shown["id"]]
         said = answer["predicted"]
         sign = "✓" if said == shown["label"] else "✗"
         cells.append(Cell(painted, f"{sign} {said} {answer[f'p_{said}']:.2f}"))
-    return Row(str(shown["label"]), cells)
+    return Row(shown["label"], cells)

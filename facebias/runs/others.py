@@ -35,12 +35,13 @@ def read_train_config(run: Path) -> DictConfig:
         ConfigError: if it was written by another version and does not fit this one.
     """
     config = read_run(run)
-    if "faces" in config:
-        raise RunError(
-            f"{run} is the folder of a prediction",
-            "the folder of a training, as facebias.train leaves it",
-            f"give the run that predicted: run={config.run}",
-        )
+    for key, kind, trained in (("faces", "prediction", "run"), ("runs", "comparison", "runs")):
+        if key in config:
+            raise RunError(
+                f"{run} is the folder of a {kind}",
+                "the folder of a training, as facebias.train leaves it",
+                f"give what was trained: {config[trained]}",
+            )
     return check(config, Train)
 
 

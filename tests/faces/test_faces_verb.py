@@ -88,7 +88,7 @@ def test_a_wrong_command_ends_with_two(tmp_path: Path) -> None:
         (["out=x", "seed=1"], "there is no key 'seed'"),
         (["out=x", "sise=64"], "did you mean size?"),
         (["out=x", "twins.value=[1]"], "did you mean twins.values?"),
-        (["out=x", "twins.values=[1]"], "twins.values are given without a factor"),
+        (["out=x", "twins.values=[1]"], "values of twins are given without a factor"),
         (["out=x", "twins.factor=age"], "there are no values of age"),
         (["out=x", "twins.factor=age", "twins.values=[1]"], "the factor age is 1.0"),
         (["n=6"], "out is not set"),

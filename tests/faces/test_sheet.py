@@ -10,7 +10,8 @@ from facebias.errors import DataError, RunError
 from facebias.faces.arrays import UInt8
 from facebias.faces.counterfactuals import with_counterfactuals
 from facebias.faces.population import draw_faces
-from facebias.faces.sheet import SIDE, contact_sheet, counterfactual_row
+from facebias.faces.sheet import contact_sheet, counterfactual_row
+from facebias.pictures import SIDE
 
 FACES = draw_faces(400, seed=0)
 
@@ -50,7 +51,8 @@ def test_faces_are_spread_over_groups_and_people(tmp_path: Path) -> None:
 
 def test_the_page_shows_the_pictures(tmp_path: Path) -> None:
     album = Album(size=200)
-    page = Image.open(contact_sheet(FACES, album, tmp_path / "sheet.png", columns=3))
+    contact_sheet(FACES, album, tmp_path / "sheet.png", columns=3)
+    page = Image.open(tmp_path / "sheet.png")
     colours = {colour for _, colour in page.convert("RGB").getcolors(2**20) or []}
     assert {tuple(int(c) for c in album(name)[0, 0]) for name in album.shown[:24]} <= colours
     assert page.width < 4 * (SIDE + 8) + 170

@@ -154,12 +154,14 @@ def _seconds(size: int, population: Mapping[str, Any]) -> float:
     from facebias.faces.population import draw_faces, factors_of
     from facebias.faces.render import render_face
 
-    few = [factors_of(row) for row in draw_faces(**population | {"n": _TIMED}).to_dict("records")]
+    faces = draw_faces(**{**population, "n": _TIMED}).to_dict("records")
+    few = [factors_of(row) for row in faces]
     render_face(few[0], size, 2)  # the first one compiles
     start = time.perf_counter()
     for factors in few:
         render_face(factors, size, 2)
-    return (time.perf_counter() - start) / len(few) * population["n"] / (os.cpu_count() or 1)
+    each = (time.perf_counter() - start) / len(few)
+    return each * int(population["n"]) / (os.cpu_count() or 1)
 
 
 def _read(folder: Path) -> pd.DataFrame:

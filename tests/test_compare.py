@@ -1,0 +1,185 @@
+"""`python -m facebias.compare`, from two trainings to a folder."""
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from PIL import Image
+
+from facebias.commandline import run_verb
+from facebias.compare import compare
+from facebias.predict import predict
+from facebias.schemas import Compare
+from facebias.train import train
+from tests.generated_folder import generated_rows, write_folder
+from tests.trained import compose_compare, compose_predict, compose_train
+
+Command = Callable[..., int]
+OPTIONS = ("data=faces", "data.height=32", "trainer.max_epochs=1", "callbacks.cam=null")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("generated") / "faces", generated_rows(240))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> tuple[Path, Path]:
+    """Trainings of two variants by valence."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("balanced", "positive")]
+    return (
+        train(compose_train(folders[0], faces, *OPTIONS, "bias=balanced")),
+        train(compose_train(folders[1], faces, *OPTIONS, "bias=positive")),
+    )
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """Return a function that runs the verb in a folder of its own and gives its exit code."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["compare", *arguments])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        try:
+            run_verb("compare", Compare, compare)
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    GlobalHydra.instance().clear()
+
+
+def test_two_runs_become_a_table_and_a_picture(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
+    assert folder == tmp_path / "compared"
+    table = pd.read_csv(folder / "comparison.csv")
+    assert list(dict.fromkeys(table["run"])) == ["balanced, seed 0", "positive, seed 0"]
+    attributes = OmegaConf.load(runs[0] / "config.yaml").data.reader.attributes
+    assert list(dict.fromkeys(table["attribute"])) == ["all", *attributes]
+    with Image.open(folder / "maps.png") as picture:
+        assert picture.height > 3 * 128
+    assert json.loads((folder / "status.json").read_text())["status"] == "done"
+    printed = capsys.readouterr().out
+    for said in ("balanced, seed 0", "positive, seed 0", "skin_tone: dark", "comparison.csv"):
+        assert said in printed
+
+
+def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
+    table = pd.read_csv(folder / "comparison.csv")
+    whole = table[(table["attribute"] == "all") & (table["reading"] == "raw")].set_index("folder")
+    for run in runs:
+        report = json.loads((run / "fairness.json").read_text())["test"]["overall"]
+        for name in ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auroc"):
+            assert whole.loc[str(run), name] == pytest.approx(report[name])
+
+
+def test_a_run_whose_groups_were_not_measured_is_compared(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(runs[0], tmp_path / "unmeasured")
+    for file in (tmp_path / "unmeasured").glob("fairness.*"):
+        file.unlink()
+    copy = compose_compare(tmp_path, [tmp_path / "unmeasured", runs[1]], "faces_per_label=1")
+    table = pd.read_csv(compare(copy) / "comparison.csv")
+    one, other = (rows["group"].tolist() for _, rows in table.groupby("run"))
+    assert one == other
+    assert set(table["status"]) == {"too small"}
+
+
+def test_runs_that_did_not_score_test_faces_are_compared_on_validation(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = [Path(shutil.copytree(run, tmp_path / str(n))) for n, run in enumerate(runs)]
+    for copy in copies:
+        rows = pd.read_parquet(copy / "predictions.parquet")
+        rows[rows["split"] != "test"].to_parquet(copy / "predictions.parquet", index=False)
+    compare(compose_compare(tmp_path, copies, "faces_per_label=1", "target=neutral"))
+    assert "validation faces" in capsys.readouterr().out
+
+
+def test_the_command_writes_below_outputs(
+    runs: tuple[Path, Path], tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(f"runs=[{runs[0]},{runs[1]}]", "faces_per_label=1", "seed=3") == 0
+    (folder,) = (tmp_path / "here" / "outputs" / "compare").iterdir()
+    assert {"maps.png", "comparison.csv", "config.yaml"} <= {path.name for path in folder.iterdir()}
+    assert OmegaConf.load(folder / "config.yaml").seed == 3
+    assert str(folder.name) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "runs is not set"),
+        (["runs=[]"], "no runs to compare"),
+        (["runs=[{0}]"], "1 run to compare"),
+        (["runs={0}"], "runs is "),
+        (["runs=[{0},{0}]"], "is given twice"),
+        (["runs=[{0},/nowhere]"], "/nowhere is no run folder"),
+        (["runs=[{0},{1}]", "target=happy"], "target is 'happy'"),
+        (["runs=[{0},{1}]", "layer=layer9"], "no layer named 'layer9'"),
+        (["runs=[{0},{1}]", "method=cam"], "method is 'cam'"),
+        (["runs=[{0},{1}]", "faces_per_label=0"], "faces_per_label is 0"),
+        (["runs=[{0},{1}]", "sead=1"], "did you mean seed?"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_ends_with_two_and_no_traceback(
+    runs: tuple[Path, Path],
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    assert command(*(text.format(*runs) for text in arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("facebias: ")
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_runs_that_do_not_fit_end_with_two(
+    runs: tuple[Path, Path],
+    faces: Path,
+    tmp_path: Path,
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted = predict(compose_predict(tmp_path, runs[0], faces, "callbacks.cam=null"))
+    uncertain = tmp_path / "uncertain"
+    shutil.copytree(runs[1], uncertain)
+    shutil.rmtree(uncertain / "checkpoints")
+    gone = tmp_path / "gone"
+    shutil.copytree(runs[1], gone)
+    config = OmegaConf.load(gone / "config.yaml")
+    config.data.root = config.data.reader.root = str(tmp_path / "nothing")
+    OmegaConf.save(config, gone / "config.yaml")
+    for other, says in (
+        (predicted, "folder of a prediction"),
+        (uncertain, "no checkpoint"),
+        (gone, "no folder of generated faces"),
+    ):
+        capsys.readouterr()
+        assert command(f"runs=[{runs[0]},{other}]") == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert "Expected: " in error
+        assert "Traceback" not in error
