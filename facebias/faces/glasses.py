@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 
 from facebias.faces.arrays import Float32, Float64, Int32
+from facebias.faces.eyes import eye_centres
 from facebias.faces.head import load_head
-from facebias.faces.landmarks import eye_centres, landmark_vertices
+from facebias.faces.landmarks import landmark_vertices
 
 _ROUND = 5  # corners of a tube's section
 _SQUARENESS = {"round": 0.95, "square": 0.45}  # exponent of the rims' superellipse

@@ -3,21 +3,21 @@
 Left and right are the person's own, as in anatomy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 
-from facebias.faces.arrays import Bool, Float32, Int32
+from facebias.faces.arrays import Bool, Float32, Float64, Int32
+from facebias.faces.eyes import COLUMNS, eye_centres, part_vertices, visible_slit
 from facebias.faces.head import Head, load_head
 from facebias.faces.template import BROW_INNER, BROW_OUTER, brow_line, jaw_height
 
 FIVE_POINTS = ("left eye", "right eye", "nose tip", "left mouth corner", "right mouth corner")
 
-# Distances from the centre of the eye between which the front edge of a lid lies; the ball's
-# radius is 0.157. The edge behind it, on the ball, is hidden where a fold hangs over.
-_LID_EDGE = (0.168, 0.190)
+_LID_MARGIN = 0.190  # from the centre of an eye; the ball's radius is 0.157
+_LID_PARTS = ("inner", "middle", "outer")
 
 
 @cache
@@ -62,22 +62,42 @@ def _landmark_index() -> Int32:
     return np.array([landmark_vertices().get(name, 0) for name in landmark_names()], np.int32)
 
 
-def eye_centres(vertices: Float32) -> Float32:
-    """Return the centres of the eyes (2, D) of a mesh (V, D), the left one first."""
-    return np.stack([vertices[eye].mean(0) for eye in eye_vertices()])
+def landmark_points_of(vertices: Float32, names: Sequence[str]) -> Float32:
+    """Return the landmarks (len(names), D) of these names, the middles of the eyes excepted."""
+    marks = landmark_vertices()
+    return vertices[[marks[name] for name in names]]
 
 
-@cache
-def eye_vertices() -> tuple[Int32, Int32]:
-    """Return the vertices of the left and of the right eyeball."""
+def surface_weights(places: Float64) -> Float64:
+    """Return where places lie on the front of the face at rest.
+
+    Args:
+        places: (N, 2), x and y.
+
+    Returns:
+        (N, V), weights of the vertices: those of the corners of the triangle that is seen there.
+    """
     head = load_head()
-    return part_vertices(head, "left eye"), part_vertices(head, "right eye")
+    skin = head.triangles[head.triangle_part == head.parts.index("body")]
+    skin = skin[head.vertices[skin, 2].min(1) > 0.9]
+    area = _area(*(head.vertices[skin[:, k], :2] for k in range(3)))
+    skin, area = skin[area > 1e-9], area[area > 1e-9]  # those that face the front
+    a, b, c = (head.vertices[skin[:, k], :2] for k in range(3))
+    rows = np.zeros((len(places), len(head.vertices)))
+    for row, place in zip(rows, places, strict=True):
+        shares = np.stack([_area(b, c, place), _area(c, a, place), _area(a, b, place)]) / area
+        inside = np.flatnonzero((shares >= 0).all(axis=0))
+        shares = shares.T[inside]
+        depth = (shares * head.vertices[skin[inside], 2]).sum(1)
+        row[skin[inside[depth.argmax()]]] = shares[depth.argmax()]
+    return rows
 
 
-def part_vertices(head: Head, part: str) -> Int32:
-    """Return the vertices of a part of the mesh."""
-    chosen: Int32 = np.unique(head.triangles[head.triangle_part == head.parts.index(part)])
-    return chosen
+def _area(a: Float32, b: Float32, c: Float32 | Float64) -> Float64:
+    """Return twice the areas of triangles (..., 2) in the picture, above 0 counter-clockwise."""
+    one, other = np.asarray(b - a, np.float64), np.asarray(c - a, np.float64)
+    area: Float64 = one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
+    return area
 
 
 def _body(head: Head, *conditions: Callable[[Float32], Bool]) -> Int32:
@@ -95,22 +115,19 @@ def _nearest(head: Head, place: Float32) -> int:
 
 def _eye(head: Head) -> dict[str, int]:
     centre = head.vertices[part_vertices(head, "left eye")].mean(0)
-    margin = _body(
-        head,
-        lambda v: np.linalg.norm(v - centre, axis=1) > _LID_EDGE[0],
-        lambda v: np.linalg.norm(v - centre, axis=1) < _LID_EDGE[1],
-        lambda v: v[:, 2] > centre[2] + 0.1,
-    )
-    x, y = head.vertices[margin, 0], head.vertices[margin, 1]
-    inner, outer = margin[np.argmin(x)], margin[np.argmax(x)]
-    found = {"eye inner corner": inner, "eye outer corner": outer}
-    for name, share in {"inner": 0.3, "middle": 0.5, "outer": 0.7}.items():
-        at = (1 - share) * x.min() + share * x.max()
-        near = np.abs(x - at) < 0.02
-        upper, lower = near & (y > centre[1]), near & (y < centre[1])
-        found[f"upper lid {name}"] = margin[upper][np.argmin(y[upper])]
-        found[f"lower lid {name}"] = margin[lower][np.argmax(y[lower])]
-    return {name: int(vertex) for name, vertex in found.items()}
+    near = _body(head, lambda v: v[:, 2] > centre[2] + 0.1)
+    margin = near[np.linalg.norm(head.vertices[near] - centre, axis=1) < _LID_MARGIN]
+    x = head.vertices[margin, 0]
+    found = {
+        "eye inner corner": int(margin[np.argmin(x)]),
+        "eye outer corner": int(margin[np.argmax(x)]),
+    }
+    width, *edges = visible_slit(head.vertices)
+    names = [f"{lid} lid {part}" for lid in ("upper", "lower") for part in _LID_PARTS]
+    for name, share, edge in zip(names, 2 * COLUMNS, edges, strict=True):
+        place = np.array([centre[0] + (share - 0.5) * width, centre[1] + edge])
+        found[name] = int(near[np.argmin(((head.vertices[near, :2] - place) ** 2).sum(1))])
+    return found
 
 
 def _brow(head: Head) -> dict[str, int]:

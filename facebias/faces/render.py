@@ -7,10 +7,11 @@ import numpy as np
 
 from facebias.errors import DataError
 from facebias.faces.arrays import Float32, Float64, Int32, Record, UInt8
+from facebias.faces.eyes import eye_centres
 from facebias.faces.factors import FaceFactors
 from facebias.faces.hair import STYLES
 from facebias.faces.head import MASKS, load_head
-from facebias.faces.landmarks import eye_centres, landmark_points
+from facebias.faces.landmarks import landmark_points
 from facebias.faces.raster import Gaps, rasterise, vertex_normals
 from facebias.faces.scene import drawn_triangles, dressed, scene
 from facebias.faces.shade import LOOK, Posed, Shadows, Surface, develop, shade

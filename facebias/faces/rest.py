@@ -2,27 +2,28 @@
 
 The shapes of the groups rest with brows and lids at different heights, so that a neutral face of
 one group would lean towards anger or surprise. Each measure below is therefore set, by a local
-correction of the mesh, to a value that depends on the identity alone.
+correction of the mesh, to a value that depends on the identity alone. The brows are measured along
+the whole line where they are painted, the eyes by what can be seen of the eyeballs.
 """
 
-from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 
 from facebias.faces.arrays import Float32, Float64, Int32
+from facebias.faces.eyes import COLUMNS, eye_centres, eye_vertices, part_vertices, visible_slit
 from facebias.faces.head import load_head
 from facebias.faces.landmarks import (
-    eye_centres,
-    landmark_names,
-    landmark_points,
+    landmark_points_of,
     landmark_vertices,
     lower_lip_share,
-    part_vertices,
+    surface_weights,
 )
+from facebias.faces.template import BROW_INNER, BROW_OUTER, brow_line
 
-_BROW_PARTS = ("inner end", "inner", "middle", "outer", "outer end")
-_LID_PARTS = ("inner", "middle", "outer")
+_BROW_PARTS = 5
+_BROW_ENDS = (-0.05, 1.03)  # of the painted line, as shares of the brow's length
+_BROW_SAMPLES = 12  # in each part
 
 # Standard deviations over persons of what a person's rest is made of, in the units of the measures
 # that it moves.
@@ -32,42 +33,50 @@ _PERSON = {
     "upper lid height": 0.020,
     "lower lid height": 0.012,
     "mouth curvature": 0.020,
-    "eye width": 0.008,
+    "eye width": 0.006,
 }
 _MOST = 2.0  # standard deviations
+_LID_PROFILE = np.array([0.8, 1.0, 0.8])  # how far a lid's COLUMNS rise with its middle
 
 # Distances from the centre of an eye up to which, and from which on no, vertices belong to it.
 _EYE_WHOLE, _EYE_ENDS = 0.20, 0.50
+# What is corrected at most in one round, so that a fold that is in the way does no harm: factors of
+# the eye's size, widths of the eye.
+_FACTORS, _STEP = (0.85, 1.2), 0.06
 # Parts inside of the lids and the lips, which no correction lifts.
 _STAYING = ("left eye", "right eye", "upper teeth", "lower teeth", "tongue")
+_ROUNDS = 5  # in which corrections, which reach into each other's places, settle
 
 RESTING_MEASURES = (
-    *(f"brow height, {part}" for part in _BROW_PARTS),
-    *(f"upper lid height, {part}" for part in _LID_PARTS),
-    *(f"lower lid height, {part}" for part in _LID_PARTS),
+    *(f"brow height, part {part + 1}" for part in range(_BROW_PARTS)),
     "mouth curvature",
     "lip gap",
     "eye width",
+    *(f"upper lid height at {share}" for share in COLUMNS),
+    *(f"lower lid height at {share}" for share in COLUMNS),
 )
+_LIDS = 2 * len(COLUMNS)
+_WIDTH = len(RESTING_MEASURES) - _LIDS - 1  # the place of the eye's width
 
 
 def resting_measures(vertices: Float32) -> Float64:
     """Measure a face at rest.
 
     Args:
-        vertices: (V, 3), a neutral mesh.
+        vertices: (V, 3), a neutral mesh with its eyes seated.
 
     Returns:
-        In the order of RESTING_MEASURES, means of both sides: heights of the brow above the centre
-        of the eye, in heights from the eyes to the chin; heights of the lids' edges above the
-        centre of the eye, in widths of the eye (the differences are the eye's opening); height of
-        the mouth's corners above its middle and the gap between the lips, in widths of the mouth;
-        width of the eye, in heights from the eyes to the chin.
+        In the order of RESTING_MEASURES: heights of the brows above the centres of the eyes, in
+        parts from the inner to the outer end, mean of both sides, in heights from the eyes to the
+        chin; height of the mouth's corners above its middle and the gap between the lips, in
+        widths of the mouth; width of what is seen of the left eye, in heights from the eyes to the
+        chin; heights of the upper and of the lower lid's edge, as seen, above the centre of the
+        left eye, in widths of the eye.
     """
-    marks = _marks(vertices)
-    height, eye, mouth = _units(marks)
-    heights = _height_rows() @ marks[:, 1]
-    return np.append(heights / _denominators(height, eye, mouth), eye / height)
+    height, mouth = _units(vertices)
+    width, *edges = visible_slit(vertices)
+    lifted = _height_rows() @ vertices[:, 1] / _denominators(height, mouth)
+    return np.concatenate([lifted, [width / height], np.array(edges) / width])
 
 
 def set_at_rest(vertices: Float32, identity: int, average: Float64) -> Float32:
@@ -82,15 +91,37 @@ def set_at_rest(vertices: Float32, identity: int, average: Float64) -> Float32:
         The same mesh.
     """
     wanted = average + _person(identity)
-    height, eye, mouth = _units(_marks(vertices))
-    _enlarge_eyes(vertices, wanted[-1] * height / eye)
-    # What follows lifts vertices and moves nothing that the measures are counted in: so heights
-    # are linear in the fields, and one step sets them exactly.
-    units = _denominators(height, wanted[-1] * height, mouth)
-    missing = (wanted[:-1] - resting_measures(vertices)[:-1]) * units
-    amounts = _amounts_of_heights() @ missing
-    vertices[:, 1] += (amounts @ _fields()).astype(np.float32)
+    height, mouth = _units(vertices)
+    for turn in range(_ROUNDS):
+        now = resting_measures(vertices)
+        if turn < _ROUNDS - 1:
+            _enlarge_eyes(vertices, float(np.clip(wanted[_WIDTH] / now[_WIDTH], *_FACTORS)))
+        width = wanted[_WIDTH] * height
+        lids = np.clip((wanted - now)[-_LIDS:], -_STEP, _STEP)
+        _lift(vertices, _lid_fields(), _lid_amounts() @ lids * width)
+        # Heights of brows and lips are linear in the fields, and no field moves their units.
+        now = _height_rows() @ vertices[:, 1] / _denominators(height, mouth)
+        missing = (wanted[: len(now)] - now) * _denominators(height, mouth)
+        _lift(vertices, _fields(), _amounts() @ missing)
     return vertices
+
+
+def seat_eyes(vertices: Float32, unit: float) -> Float32:
+    """Make the eyeballs a touch smaller and deeper, in place: they must not poke through the lids.
+
+    Args:
+        vertices: (V, 3).
+        unit: height from the eyes to the chin.
+    """
+    for eye in eye_vertices():
+        centre = vertices[eye].mean(0)
+        vertices[eye] = centre + (vertices[eye] - centre) * np.float32(0.965)
+        vertices[eye, 2] -= np.float32(0.0074 * unit)
+    return vertices
+
+
+def _lift(vertices: Float32, fields: Float64, amounts: Float64) -> None:
+    vertices[:, 1] += (amounts @ fields).astype(np.float32)
 
 
 def _enlarge_eyes(vertices: Float32, factor: float) -> None:
@@ -115,94 +146,119 @@ def _eye_shares() -> tuple[tuple[Int32, Float32], tuple[Int32, Float32]]:
     return belonging(left), belonging(right)
 
 
-def _marks(vertices: Float32) -> Float64:
-    """Return the landmarks (L, 3), the centres of the eyes among them."""
-    return landmark_points(vertices).astype(np.float64)
+def _units(vertices: Float32) -> tuple[float, float]:
+    """Return the height from the eyes to the chin, and the width of the mouth."""
+    chin, left, right = landmark_points_of(
+        vertices, ("chin", "left mouth corner", "right mouth corner")
+    )
+    return float(eye_centres(vertices)[:, 1].mean() - chin[1]), float(left[0] - right[0])
 
 
-def _units(marks: Float64) -> tuple[float, float, float]:
-    """Return the height from the eyes to the chin, the eyes' mean width, the mouth's width."""
-    place = _place_of_name()
-
-    def wide(mark: str, other: str) -> float:
-        return float(abs(marks[place[mark], 0] - marks[place[other], 0]))
-
-    left, right, chin = (marks[place[name], 1] for name in ("left eye", "right eye", "chin"))
-    eyes = [wide(f"{s} eye outer corner", f"{s} eye inner corner") for s in ("left", "right")]
-    mouth = wide("left mouth corner", "right mouth corner")
-    return float((left + right) / 2 - chin), sum(eyes) / 2, mouth
-
-
-@cache
-def _place_of_name() -> Mapping[str, int]:
-    return {name: place for place, name in enumerate(landmark_names())}
-
-
-def _denominators(height: float, eye: float, mouth: float) -> Float64:
-    """Return what each measure of a height is counted in."""
-    return np.repeat([height, eye, mouth], [len(_BROW_PARTS), 2 * len(_LID_PARTS), 2])
+def _denominators(height: float, mouth: float) -> Float64:
+    """Return what the heights of brows and lips are counted in."""
+    return np.repeat([height, mouth], [_BROW_PARTS, 2])
 
 
 @cache
 def _height_rows() -> Float64:
-    """Return each measure's height as weights (measures, L) of the landmarks' y."""
-    names = landmark_names()
+    """Return the heights of brows and lips as weights (measures, V) of the vertices' y."""
+    head, marks = load_head(), landmark_vertices()
 
-    def mean(*marks: str) -> Float64:
-        both = [f"{side} {mark}" for side in ("left", "right") for mark in marks]
-        chosen = [mark for mark in both if mark in names] or list(marks)
-        return np.array([name in chosen for name in names], np.float64) / len(chosen)
+    def mean(*vertices: int) -> Float64:
+        return np.bincount(vertices, minlength=len(head.vertices)) / len(vertices)
 
-    eye, upper, lower = mean("eye"), mean("upper lip lower edge"), mean("lower lip upper edge")
-    return np.stack(
-        [
-            *(mean(f"brow {part}") - eye for part in _BROW_PARTS),
-            *(mean(f"upper lid {part}") - eye for part in _LID_PARTS),
-            *(mean(f"lower lid {part}") - eye for part in _LID_PARTS),
-            mean("mouth corner") - (upper + lower) / 2,
-            upper - lower,
-        ]
-    )
+    eyes = (mean(*eye_vertices()[0]) + mean(*eye_vertices()[1])) / 2
+    upper, lower = mean(marks["upper lip lower edge"]), mean(marks["lower lip upper edge"])
+    corners = mean(marks["left mouth corner"], marks["right mouth corner"])
+    return np.stack([*(_brow_rows() - eyes), corners - (upper + lower) / 2, upper - lower])
 
 
 @cache
-def _amounts_of_heights() -> Float64:
-    """Return how much of each field (fields, measures) raises one measure's height by 1."""
-    lifts = np.zeros((len(_fields()), len(load_head().vertices), 3), np.float32)
-    lifts[..., 1] = _fields()
-    responses = np.stack([_height_rows() @ _marks(lift)[:, 1] for lift in lifts], axis=1)
-    amounts: Float64 = np.linalg.inv(responses).astype(np.float64, copy=False)
+def _brow_rows() -> Float64:
+    """Return the heights of the brows' parts as weights (_BROW_PARTS, V) of the vertices' y."""
+    across = np.linspace(*_BROW_ENDS, _BROW_PARTS * _BROW_SAMPLES)
+    x = BROW_INNER + across * (BROW_OUTER - BROW_INNER)
+    y = np.array([brow_line(share) for share in across])
+    both = [surface_weights(np.stack([side * x, y], axis=1)) for side in (1, -1)]
+    parts: Float64 = np.mean(both, axis=0).reshape(_BROW_PARTS, _BROW_SAMPLES, -1).mean(axis=1)
+    return parts
+
+
+@cache
+def _amounts() -> Float64:
+    """Return how much of each field (fields, measures) raises one height by 1."""
+    amounts: Float64 = np.linalg.inv(_height_rows() @ _fields().T)
     return amounts
 
 
 @cache
 def _fields() -> Float64:
-    """Return how much each measure's correction lifts every vertex (measures, V)."""
-    head, marks = load_head(), landmark_vertices()
-    front = (head.vertices[:, 2] > 0.8).astype(np.float64)
-    front[np.concatenate([part_vertices(head, part) for part in _STAYING])] = 0
-
-    def bump(mark: str, wide: float, high: float) -> Float64:
-        centre = head.vertices[marks[mark]]
-        x, y = np.abs(head.vertices[:, 0]) - abs(centre[0]), head.vertices[:, 1] - centre[1]
-        lift: Float64 = front * np.exp(-((x / wide) ** 2) - (y / high) ** 2)
-        return lift
-
+    """Return how much each correction of brows and lips lifts every vertex (measures, V)."""
+    marks = landmark_vertices()
+    lips = [
+        load_head().vertices[marks[name], :2]
+        for name in ("left mouth corner", "lower lip upper edge")
+    ]
+    length = (_BROW_ENDS[1] - _BROW_ENDS[0]) / _BROW_PARTS
+    across = [_BROW_ENDS[0] + length * (part + 0.5) for part in range(_BROW_PARTS)]
+    wide = 1.3 * length * (BROW_OUTER - BROW_INNER)
     return np.stack(
         [
-            *(bump(f"left brow {part}", 0.08, 0.10) for part in _BROW_PARTS),
-            *(bump(f"left upper lid {part}", 0.06, 0.05) for part in _LID_PARTS),
-            *(bump(f"left lower lid {part}", 0.06, 0.05) for part in _LID_PARTS),
-            bump("left mouth corner", 0.10, 0.09),
-            bump("lower lip upper edge", 0.20, 0.12) * lower_lip_share(),
+            *(
+                _bump(BROW_INNER + share * (BROW_OUTER - BROW_INNER), brow_line(share), wide, 0.09)
+                for share in across
+            ),
+            _bump(lips[0][0], lips[0][1], 0.10, 0.09),
+            _bump(lips[1][0], lips[1][1], 0.20, 0.12) * lower_lip_share(),
         ]
     )
+
+
+@cache
+def _lid_fields() -> Float64:
+    """Return how much each correction of a lid lifts every vertex (2 * len(COLUMNS), V)."""
+    vertices = load_head().vertices
+    middle = eye_centres(vertices)[0]
+    width, *edges = visible_slit(vertices)
+    x = middle[0] + (np.array(COLUMNS) - 0.5) * width
+    return np.stack(
+        [_bump(x[k % len(COLUMNS)], middle[1] + y, 0.06, 0.05) for k, y in enumerate(edges)]
+    )
+
+
+@cache
+def _lid_amounts() -> Float64:
+    """Return how much of each field raises one of a lid's heights by 1, about the mesh's own."""
+    step, vertices = 0.006, seat_eyes(load_head().vertices.copy(), 1.0)
+    responses = []
+    for field in _lid_fields():
+        ends = [vertices.copy(), vertices.copy()]
+        for mesh, way in zip(ends, (step, -step), strict=True):
+            mesh[:, 1] += (way * field).astype(np.float32)
+        up, down = (visible_slit(mesh)[1:] for mesh in ends)
+        responses.append((up - down) / (2 * step))
+    amounts: Float64 = np.linalg.inv(np.stack(responses, axis=1))
+    return amounts
+
+
+def _bump(x: float, y: float, wide: float, high: float) -> Float64:
+    """Return a smooth lift (V,) about a place on both sides of the face."""
+    vertices = load_head().vertices
+    across, up = np.abs(vertices[:, 0]) - abs(x), vertices[:, 1] - y
+    lift = (vertices[:, 2] > 0.8) * np.exp(-((across / wide) ** 2) - (up / high) ** 2)
+    lift[_staying()] = 0
+    return lift.astype(np.float64)
+
+
+@cache
+def _staying() -> Int32:
+    return np.concatenate([part_vertices(load_head(), part) for part in _STAYING])
 
 
 def _person(identity: int) -> Float64:
     """Return by how much a person's measures at rest differ from the average."""
     drawn = np.clip(np.random.default_rng([identity, 1]).normal(size=len(_PERSON)), -_MOST, _MOST)
     height, tilt, upper, lower, curvature, width = drawn * list(_PERSON.values())
-    brow = height + tilt * np.linspace(-1, 1, len(_BROW_PARTS))
-    lids = np.repeat([upper, lower], len(_LID_PARTS))
-    return np.concatenate([brow, lids, [curvature, 0.0, width]])
+    brow = height + tilt * np.linspace(-1, 1, _BROW_PARTS)
+    lids = np.concatenate([upper * _LID_PROFILE, lower * _LID_PROFILE])
+    return np.concatenate([brow, [curvature, 0.0, width], lids])

@@ -9,10 +9,11 @@ import numpy as np
 
 from facebias.errors import DataError
 from facebias.faces.arrays import Float32, Float64, Int32, compiled
+from facebias.faces.eyes import eye_centres, part_vertices
 from facebias.faces.factors import EXPRESSIONS, FaceFactors
 from facebias.faces.head import load_head
-from facebias.faces.landmarks import eye_centres, eye_vertices, landmark_vertices, part_vertices
-from facebias.faces.rest import RESTING_MEASURES, resting_measures, set_at_rest
+from facebias.faces.landmarks import landmark_vertices
+from facebias.faces.rest import RESTING_MEASURES, resting_measures, seat_eyes, set_at_rest
 
 _AGES = ("baby", "child", "young", "old")
 _AGE_YEARS = (1.0, 10.0, 25.0, 80.0)  # of the four shapes
@@ -87,7 +88,7 @@ def face_shape(factors: FaceFactors) -> Shape:
     actions = action_weights(factors)
     scale = unit / _average().unit
     weights = {name: weight * scale for name, weight in actions.items()}
-    return Shape(neutral, _seat_eyes(_morphed(neutral, weights)), eyes, unit)
+    return Shape(neutral, _morphed(neutral, weights), eyes, unit)
 
 
 def action_weights(factors: FaceFactors) -> dict[str, float]:
@@ -202,7 +203,8 @@ def _neutral(factors: FaceFactors) -> Float32:
     """Return the mesh at rest."""
     grown = _morphed(load_head().vertices, _group_weights(factors))
     formed = _morphed(grown, _person_weights(factors))
-    return set_at_rest(_teeth_behind_lips(formed, grown), factors.identity, _average().measures)
+    seated = seat_eyes(_teeth_behind_lips(formed, grown), _unit(formed))
+    return set_at_rest(seated, factors.identity, _average().measures)
 
 
 def _group_weights(factors: FaceFactors) -> dict[str, float]:
@@ -290,7 +292,7 @@ class _Average:
 def _average() -> _Average:
     """Measure the face in the middle of gender and ethnicity, 30 years old."""
     vertices = _morphed(load_head().vertices, _group_weights(FaceFactors()))
-    measures = resting_measures(vertices)
+    measures = resting_measures(seat_eyes(vertices, _unit(vertices)))
     measures[RESTING_MEASURES.index("lip gap")] = 0  # a closed mouth
     return _Average(measures, _unit(vertices))
 
@@ -298,12 +300,3 @@ def _average() -> _Average:
 def _unit(vertices: Float32) -> float:
     """Return the height from the eyes to the chin."""
     return float(eye_centres(vertices)[:, 1].mean() - vertices[landmark_vertices()["chin"], 1])
-
-
-def _seat_eyes(vertices: Float32) -> Float32:
-    """Make the eyeballs a touch smaller and deeper: they must not poke through the lids."""
-    for eye in eye_vertices():
-        centre = vertices[eye].mean(0)
-        vertices[eye] = centre + (vertices[eye] - centre) * np.float32(0.965)
-        vertices[eye, 2] -= np.float32(0.008)
-    return vertices

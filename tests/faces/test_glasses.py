@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from facebias.faces.arrays import Float32
+from facebias.faces.eyes import eye_centres
 from facebias.faces.factors import GLASSES, FaceFactors
 from facebias.faces.glasses import frame, worn
 from facebias.faces.head import load_head
-from facebias.faces.landmarks import eye_centres, landmark_vertices
+from facebias.faces.landmarks import landmark_vertices
 from facebias.faces.raster import vertex_normals
 from facebias.faces.shape import face_shape
 

@@ -105,7 +105,7 @@ def test_another_process_renders_the_same_bytes_in_little_memory() -> None:
 @pytest.mark.slow
 def test_code_that_is_compiled_anew_renders_the_same_bytes(tmp_path: Path) -> None:
     found, _ = in_a_child(NUMBA_CACHE_DIR=str(tmp_path))
-    assert found == digest_of(FaceFactors(**BASE)), "stale machine code: delete __pycache__"
+    assert found == digest_of(FaceFactors(**BASE)), "the machine code here is stale"
     assert any(tmp_path.rglob("*.nbc"))
 
 

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from facebias.errors import DataError
 from facebias.faces.arrays import Float64
+from facebias.faces.eyes import eye_vertices
 from facebias.faces.factors import EXPRESSIONS, FaceFactors
-from facebias.faces.landmarks import eye_vertices, landmark_names, landmark_points
+from facebias.faces.landmarks import landmark_names, landmark_points
 from facebias.faces.render import render_face
 from facebias.faces.shape import action_weights, face_shape
 from tests.faces.made_factors import identities, marks_of

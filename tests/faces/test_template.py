@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facebias.faces.eyes import part_vertices
 from facebias.faces.head import load_head
-from facebias.faces.landmarks import part_vertices
 from facebias.faces.regions import PARTS
 from facebias.faces.template import (
     BROW_INNER,

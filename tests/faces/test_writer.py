@@ -21,7 +21,7 @@ from facebias.faces.landmarks import FIVE_POINTS, landmark_names
 from facebias.faces.population import draw_faces, factors_of
 from facebias.faces.regions import PARTS
 from facebias.faces.render import RenderedFace
-from facebias.faces.writer import read_faces, read_regions, write_faces
+from facebias.faces.writer import read_faces, read_regions, size_of, write_faces
 from tests.faces.stand_in import draw
 
 FACES = draw_faces(10, seed=0)
@@ -105,6 +105,7 @@ def test_the_plan_says_what_was_asked_and_what_was_written(whole: Path) -> None:
         "size": 16,
         "supersampling": 2,
     }
+    assert size_of(whole) == 16
     assert found["written"]["faces"] == 10
     assert found["written"]["landmarks"] == list(landmark_names())
 
@@ -161,6 +162,15 @@ def test_what_was_lost_is_made_again(whole: Path, lost: list[str], again: int) -
         (whole / name).unlink()
     assert write(whole) == again
     assert content(whole) == before
+
+
+@pytest.mark.parametrize("name", ["images/000005.png", "regions/000001.png"])
+def test_a_file_without_a_byte_is_made_again(whole: Path, name: str) -> None:
+    before = content(whole)
+    (whole / name).write_bytes(b"")
+    assert write(whole) == 4
+    assert content(whole) == before
+    assert write(whole) == 0
 
 
 def test_sigterm_unwinds_and_leaves_a_folder_to_go_on_with(
