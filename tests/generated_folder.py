@@ -62,7 +62,8 @@ def write_folder(folder: Path, rows: pd.DataFrame, size: int = 32) -> Path:
         face = DrawnFace(labels[row["expression"]], row["gender"], "young", number).draw(size)
         face.convert("RGB").save(folder / row["source"])
     Image.new("P", (size, size)).save(folder / "regions" / "000000.png")
-    content: Mapping[str, Any] = {"plan": {"n": len(rows)}, "written": {"faces": len(rows)}}
+    plan = {"n": len(rows), "size": size}
+    content: Mapping[str, Any] = {"plan": plan, "written": {"faces": len(rows)}}
     (folder / "faces.json").write_text(json.dumps(content))
     rows.to_parquet(folder / "faces.parquet", index=False)
     return folder

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 
 from facebias.faces.arrays import Float32, Int32
+from facebias.faces.eyes import part_vertices
 from facebias.faces.head import load_head
-from facebias.faces.landmarks import part_vertices
 from facebias.faces.noise import noise_at
 from facebias.faces.template import hairline
 

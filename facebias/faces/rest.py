@@ -75,8 +75,9 @@ def resting_measures(vertices: Float32) -> Float64:
     """
     height, mouth = _units(vertices)
     width, *edges = visible_slit(vertices)
+    lids = np.array(edges) / width if width > 0 else np.zeros(_LIDS)  # shut
     lifted = _height_rows() @ vertices[:, 1] / _denominators(height, mouth)
-    return np.concatenate([lifted, [width / height], np.array(edges) / width])
+    return np.concatenate([lifted, [width / height], lids])
 
 
 def set_at_rest(vertices: Float32, identity: int, average: Float64) -> Float32:

@@ -143,6 +143,11 @@ def _read_table(folder: Path, expected: int) -> pd.DataFrame:
     return table
 
 
+def size_of(folder: Path) -> int:
+    """Return the side of the images in a folder of faces, pixels."""
+    return int(_read_plan(folder)["plan"]["size"])
+
+
 def read_picture(folder: Path) -> Callable[[str], UInt8]:
     """Return a function that gives the image (size, size, 3) of a face by its id."""
 
@@ -163,7 +168,7 @@ def read_regions(folder: Path, faces: pd.DataFrame) -> UInt8:
     Returns:
         (len(faces), size, size), codes that index `facebias.faces.regions.PARTS`.
     """
-    size = int(_read_plan(folder)["plan"]["size"])
+    size = size_of(folder)
     maps = np.empty((len(faces), size, size), np.uint8)
     tops = faces["regions_top"].to_numpy()
     for strip, places in faces.reset_index(drop=True).groupby("regions").indices.items():
@@ -255,7 +260,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _missing(folder: Path, faces: pd.DataFrame) -> list[int]:
-    """Return the numbers of the batches that lack a picture, or their part of the table."""
+    """Return the numbers of the batches that lack a picture, or their part of the table.
+
+    A file without a byte is what a machine leaves that lost its power: it counts as absent.
+    """
     images, strips = _names(folder / IMAGES), _names(folder / REGIONS)
     parts, finished = _names(folder / _PARTS), _is_finished(folder)
     files = [f"{name}.png" for name in faces["id"]]
@@ -269,7 +277,18 @@ def _missing(folder: Path, faces: pd.DataFrame) -> list[int]:
 
 
 def _names(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    """Return the names of a folder's files that are not empty; none where it does not exist."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if _has_bytes(entry)}
+
+
+def _has_bytes(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat().st_size > 0
+    except FileNotFoundError:  # another process has just renamed it
+        return False
 
 
 def _part_file(folder: Path, number: int) -> Path:

@@ -15,7 +15,7 @@ from facebias.data.readers.folders import read_class_folders
 from facebias.data.readers.generated import (
     TABLE,
     is_generated,
-    read_generated_faces,
+    read_generated_folder,
     target_for,
 )
 from facebias.data.readers.tables import read_table, table_columns
@@ -114,9 +114,7 @@ def _read_generated(
     classes, table = list(reader.classes), faces / TABLE
     of_run = _in_table(_groups(reader.attributes), table, {}) if table.is_file() else {}
     target = reader.get("target") or target_for(classes)
-    return read_generated_faces(
-        str(faces), target=target, classes=classes, attributes=asked or of_run
-    )
+    return read_generated_folder(faces, target, classes, asked or of_run)
 
 
 def _in_table(

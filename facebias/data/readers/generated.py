@@ -48,17 +48,16 @@ def read_generated_faces(
     attributes: Mapping[str, Sequence[str]] | None = None,
     provenance: str = PROVENANCE,
 ) -> FaceTable:
-    """Read a folder of generated faces; without one, render a set into the cache on first use.
+    """Read generated faces for a training: a folder, or a set rendered into the cache on first use.
 
-    The identity is the person, so that no split parts two faces of one. The columns `expression`,
-    `valence`, `regions`, `regions_top` and those of pairs are kept beside those of every FaceTable.
+    A folder whose images have another size, or that holds counterfactual twins, is warned of.
 
     Args:
         root: folder that `python -m facebias.faces` wrote; None: below `cache`, and the arguments
             from `n` to `faces_per_identity` say which faces.
         cache: folder of the sets that are rendered on first use.
         n: faces.
-        size: side of the images, pixels.
+        size: side of the images, pixels; those of a folder are resampled to it.
         seed: of the population.
         population: crossed or realistic.
         equal_by: expression or valence: what all labels of are equally frequent.
@@ -78,6 +77,35 @@ def read_generated_faces(
         folder = _rendered(Path(cache or "."), size, drawn)
     else:
         folder = Path(root).expanduser()
+    table = read_generated_folder(folder, target, classes, attributes, provenance)
+    if root is not None:
+        _warn_of_size(folder, size)
+        _warn_of_twins(table)
+    return table
+
+
+def read_generated_folder(
+    folder: Path,
+    target: str,
+    classes: Sequence[str],
+    attributes: Mapping[str, Sequence[str]] | None = None,
+    provenance: str = PROVENANCE,
+) -> FaceTable:
+    """Read a folder of generated faces.
+
+    The identity is the person, so that no split parts two faces of one. The columns `expression`,
+    `valence`, `regions`, `regions_top` and those of pairs are kept beside those of every FaceTable.
+
+    Args:
+        folder: that `python -m facebias.faces` wrote.
+        target: as for `read_generated_faces`, and so are the others.
+        classes: the labels, in the order of the model's outputs.
+        attributes: for each attribute its groups; no groups declares those that are found.
+        provenance: who said what the groups are.
+
+    Raises:
+        DataError: as `read_generated_faces` does.
+    """
     faces = _read(folder)
     _refuse_other_target(faces, target, classes)
     faces = faces.assign(**{name: _groups(faces, name, folder) for name in attributes or {}})
@@ -96,6 +124,30 @@ def is_generated(folder: Path) -> bool:
 def target_for(classes: Sequence[str]) -> str:
     """Return the target by which generated faces are labelled for a model of these classes."""
     return "valence" if set(classes) <= {"negative", "neutral", "positive"} else "expression"
+
+
+def _warn_of_size(folder: Path, size: int) -> None:
+    """Say that images are resampled, and from which size to which."""
+    from facebias.faces.writer import size_of
+
+    found = size_of(folder)
+    if found != size:
+        logger.warning(
+            "the faces in %s have %sx%s pixels and are resampled to %sx%s; data.height=%s takes "
+            "them as they are",
+            *(folder, found, found, size, size, found),
+        )
+
+
+def _warn_of_twins(table: FaceTable) -> None:
+    """Say how many faces are other faces with one cause changed: they are no draws of their own."""
+    twins = int((table.rows["pair"] != table.rows["id"]).sum()) if "pair" in table.rows else 0
+    if twins:
+        logger.warning(
+            "%s of the %s faces in %s are counterfactual twins of others; each stays in the split "
+            "of its original's person",
+            *(f"{twins:,}", f"{len(table.rows):,}", table.root),
+        )
 
 
 def _rows(faces: pd.DataFrame, target: str, attributes: Iterable[str]) -> pd.DataFrame:

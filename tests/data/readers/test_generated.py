@@ -12,7 +12,12 @@ from facebias.data.bias import AllFaces
 from facebias.data.images import FaceFormat
 from facebias.data.prepare import prepare_faces
 from facebias.data.readers import generated
-from facebias.data.readers.generated import is_generated, read_generated_faces, target_for
+from facebias.data.readers.generated import (
+    is_generated,
+    read_generated_faces,
+    read_generated_folder,
+    target_for,
+)
 from facebias.data.split import draw_splits
 from facebias.errors import DataError
 from tests.generated_folder import GROUPS, generated_rows, with_twins, write_folder
@@ -104,6 +109,29 @@ def test_pairs_that_do_not_say_what_was_changed_are_refused_at_once(tmp_path: Pa
     rows = with_twins(generated_rows(6), "skin_ita", "-50").drop(columns="pair_factor")
     with pytest.raises(DataError, match="lacks pair_factor"):
         read_generated_faces(str(write_folder(tmp_path / "pairs", rows)))
+
+
+def test_faces_of_another_size_are_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_generated_faces(str(folder), size=32)
+    assert not caplog.messages
+    read_generated_faces(str(folder), size=64)
+    (said,) = caplog.messages
+    assert "have 32x32 pixels and are resampled to 64x64; data.height=32 takes" in said
+
+
+def test_twins_are_warned_of_where_they_would_be_trained_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_folder(tmp_path / "twins", with_twins(generated_rows(6), "skin_ita", "-50"))
+    read_generated_folder(root, "valence", ("negative", "neutral", "positive"))
+    assert not caplog.messages
+    table = read_generated_faces(str(root), size=32)
+    (said,) = caplog.messages
+    assert "6 of the 12 faces" in said
+    assert "stays in the split of its original's person" in said
+    assert (table.rows.groupby("pair")["identity"].nunique() == 1).all()
 
 
 def test_a_set_is_made_once_and_found_again(tmp_path: Path, made: list[Mapping[str, Any]]) -> None:
