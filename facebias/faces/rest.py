@@ -21,9 +21,9 @@ from facebias.faces.landmarks import (
 )
 from facebias.faces.template import BROW_INNER, BROW_OUTER, brow_line
 
-_BROW_PARTS = 5
-_BROW_ENDS = (-0.05, 1.03)  # of the painted line, as shares of the brow's length
-_BROW_SAMPLES = 12  # in each part
+_BROW_PARTS = 6
+_BROW_ENDS = (-0.02, 1.02)  # of the painted line, as shares of the brow's length
+_BROW_SAMPLES = 10  # in each part
 
 # Standard deviations over persons of what a person's rest is made of, in the units of the measures
 # that it moves.
@@ -202,7 +202,7 @@ def _fields() -> Float64:
     ]
     length = (_BROW_ENDS[1] - _BROW_ENDS[0]) / _BROW_PARTS
     across = [_BROW_ENDS[0] + length * (part + 0.5) for part in range(_BROW_PARTS)]
-    wide = 1.3 * length * (BROW_OUTER - BROW_INNER)
+    wide = 1.4 * length * (BROW_OUTER - BROW_INNER)
     return np.stack(
         [
             *(
