@@ -188,7 +188,7 @@ def _brow_rows() -> Float64:
 @cache
 def _amounts() -> Float64:
     """Return how much of each field (fields, measures) raises one height by 1."""
-    amounts: Float64 = np.linalg.inv(_height_rows() @ _fields().T)
+    amounts: Float64 = np.linalg.inv(_height_rows() @ _fields().T).astype(np.float64, copy=False)
     return amounts
 
 

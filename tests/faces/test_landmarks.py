@@ -2,16 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from facebias.faces.eyes import eye_centres, part_vertices
 from facebias.faces.factors import FaceFactors
 from facebias.faces.head import load_head
 from facebias.faces.landmarks import (
     FIVE_POINTS,
-    eye_centres,
     landmark_names,
     landmark_points,
     landmark_vertices,
     lower_lip_share,
-    part_vertices,
 )
 from facebias.faces.regions import PARTS
 from facebias.faces.render import render_face

@@ -72,7 +72,7 @@ def _opening_in_a_picture(vertices: Float32) -> float:
     left = head.parts.index("left eye")
     centre = vertices[np.unique(head.triangles[head.triangle_part == left])].mean(0)
     used = np.flatnonzero(np.isin(head.triangle_part, [0, left])).astype(np.int32)
-    points = (vertices - centre) * np.float32([1, -1, -1]) * np.float32(_PIXELS / 0.5)
+    points = (vertices - centre) * np.array([1, -1, -1], np.float32) * np.float32(_PIXELS / 0.5)
     points[:, :2] += _PIXELS / 2
     gaps = Gaps(head.vertices, np.full(len(vertices), 2, np.float32), 0)
     shown = rasterise(points, head.triangles, used, _PIXELS, gaps).triangles
