@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: setup  ## Train on three biased sets of generated faces and compare them (about 8 minutes)
+demo: setup  ## Train on three biased sets of generated faces and compare them
 	$(RUN) -m facebias.train -m +experiment=faces_balanced,faces_positive,faces_negative \
 	  trainer.max_epochs=$(DEMO_EPOCHS) hydra.sweep.dir=$(DEMO)
 	$(RUN) -m facebias.compare paths.run=$(DEMO)/comparison \
