@@ -1,5 +1,6 @@
 """Biases: which of the train faces a variant is trained on."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ from facebias.errors import CompositionError, DataError
 NOT_COMPOSED = "not in the composition"
 
 
-class Bias:
+class Bias(ABC):
     """What every bias says of itself; `counts` is its own.
 
     Attributes:
@@ -41,9 +42,9 @@ class Bias:
         """Return what the rows of its cells are called, for each label."""
         return labels
 
+    @abstractmethod
     def counts(self, available: pd.DataFrame) -> pd.DataFrame:
         """Return how many faces of each cell are taken, given those at hand (label x group)."""
-        raise NotImplementedError
 
 
 class AllFaces(Bias):
