@@ -68,6 +68,24 @@ def _around_the_eye() -> tuple[Int32, Bool]:
 
 
 @compiled
+def _cut(vertices: Float32, corners: Int32, x: float, cut_y: Float64, cut_z: Float64) -> bool:
+    """Cut a triangle at x; write y and z of both ends, the lower first. Say whether it is cut."""
+    cuts = 0
+    for k in range(3):
+        a, b = corners[k], corners[(k + 1) % 3]
+        ax, bx = vertices[a, 0], vertices[b, 0]
+        if (ax <= x) != (bx <= x) and cuts < 2:
+            share = (x - ax) / (bx - ax)
+            cut_y[cuts] = vertices[a, 1] + share * (vertices[b, 1] - vertices[a, 1])
+            cut_z[cuts] = vertices[a, 2] + share * (vertices[b, 2] - vertices[a, 2])
+            cuts += 1
+    if cuts == 2 and cut_y[0] > cut_y[1]:
+        cut_y[0], cut_y[1] = cut_y[1], cut_y[0]
+        cut_z[0], cut_z[1] = cut_z[1], cut_z[0]
+    return cuts == 2
+
+
+@compiled
 def seen_along(
     vertices: Float32,
     triangles: Int32,
@@ -92,28 +110,14 @@ def seen_along(
         (C, 2), the lowest and the highest y; both are the middle where nothing is seen of it.
     """
     found = np.empty((len(columns), 2))
-    depth = np.empty(steps)
-    eye = np.empty(steps, np.bool_)
+    depth, eye = np.empty(steps), np.empty(steps, np.bool_)
     cut_y, cut_z = np.empty(2), np.empty(2)
     for c in range(len(columns)):
-        x = columns[c]
         depth[:] = -np.inf
         eye[:] = False
         for t in range(len(triangles)):
-            cuts = 0
-            for k in range(3):
-                a, b = triangles[t, k], triangles[t, (k + 1) % 3]
-                ax, bx = vertices[a, 0], vertices[b, 0]
-                if (ax <= x) != (bx <= x) and cuts < 2:
-                    share = (x - ax) / (bx - ax)
-                    cut_y[cuts] = vertices[a, 1] + share * (vertices[b, 1] - vertices[a, 1])
-                    cut_z[cuts] = vertices[a, 2] + share * (vertices[b, 2] - vertices[a, 2])
-                    cuts += 1
-            if cuts < 2:
+            if not _cut(vertices, triangles[t], columns[c], cut_y, cut_z):
                 continue
-            if cut_y[0] > cut_y[1]:
-                cut_y[0], cut_y[1] = cut_y[1], cut_y[0]
-                cut_z[0], cut_z[1] = cut_z[1], cut_z[0]
             first = (cut_y[0] - middle + reach) / (2 * reach) * steps
             last = (cut_y[1] - middle + reach) / (2 * reach) * steps
             for place in range(max(0, int(np.ceil(first))), min(steps - 1, int(last)) + 1):
@@ -123,14 +127,9 @@ def seen_along(
                 if z > depth[place]:
                     depth[place] = z
                     eye[place] = is_eye[t]
-        low, high = -1, -1
-        for place in range(steps):
-            if eye[place]:
-                low = place if low < 0 else low
-                high = place
-        if low < 0:
-            found[c, 0] = found[c, 1] = middle
-        else:
-            found[c, 0] = middle - reach + 2 * reach * low / steps
-            found[c, 1] = middle - reach + 2 * reach * high / steps
+        found[c] = middle
+        seen = np.flatnonzero(eye)
+        if len(seen):
+            found[c, 0] = middle - reach + 2 * reach * seen[0] / steps
+            found[c, 1] = middle - reach + 2 * reach * seen[-1] / steps
     return found
