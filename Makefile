@@ -46,8 +46,11 @@ format: setup  ## Put the code into the project's format
 bench: setup  ## Print speed as ratios against peers and plain loops
 	$(RUN) -m tests.benchmarks.startup
 	$(RUN) -m tests.benchmarks.training
+	$(RUN) -m tests.benchmarks.loading
 	$(RUN) -m tests.benchmarks.fairness
 	$(RUN) -m tests.benchmarks.faces
+	$(RUN) -m tests.benchmarks.leaks
+	$(RUN) -m tests.benchmarks.tables
 
 clean:  ## Remove the environment and what tools left behind; outputs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -42,6 +42,7 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
             verb(_checked(config, schema))
             _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of a dry run
         except FacebiasError as error:
+            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of what never began
             if full_errors:
                 raise
             _tell(error, _job())

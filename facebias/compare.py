@@ -25,6 +25,7 @@ def compare(config: DictConfig) -> Path:
     """
     from facebias.report.comparison import print_comparison, write_comparison
     from facebias.report.side_by_side import draw_maps
+    from facebias.report.twin_reports import print_twins, write_twins
     from facebias.runs.folder import open_run
     from facebias.runs.trained import load_runs
 
@@ -41,6 +42,8 @@ def compare(config: DictConfig) -> Path:
             seed=config.seed,
         )
         table = write_comparison(runs, folder)
+        reports = write_twins(runs, folder)
+    print_twins(reports)
     print_comparison(table, folder)
     return folder
 

@@ -25,9 +25,10 @@ def value(
     return field(default=default, metadata=limits)
 
 
-def target() -> Any:  # noqa: ANN401
-    """Declare a field that holds a node with a `_target_`."""
-    return field(default_factory=dict, metadata={"target": True})
+def target(default: str | None = None) -> Any:  # noqa: ANN401
+    """Declare a field that holds a node with a `_target_`; by default that of this name."""
+    node = {} if default is None else {"_target_": default}
+    return field(default_factory=node.copy, metadata={"target": True})
 
 
 def targets() -> Any:  # noqa: ANN401
@@ -45,6 +46,7 @@ class ReadClassFolders:
     splits: dict[str, str] | None = value(None)
     label_map: dict[str, str] | None = value(None)
     columns: dict[str, str] | None = value(None)
+    identity_pattern: str | None = value(None)
     provenance: str = value("not stated")
 
 
@@ -57,6 +59,32 @@ class ReadTable:
     classes: list[str] = value()
     attributes: dict[str, list[str]] | None = value(None)
     label_map: dict[str, str] | None = value(None)
+    columns: dict[str, str] | None = value(None)
+    provenance: str = value("not stated")
+    splits: dict[str, str] | None = value(None)
+    box: dict[str, str] | None = value(None)
+    landmarks: list[list[str]] | None = value(None)
+
+
+@dataclass
+class ReadAffectNet:
+    """`facebias.data.readers.affectnet.read_affectnet`: lists with boxes, or cut faces."""
+
+    root: str = MISSING
+    target: str = value("expression", choices=("expression", "valence"))
+    classes: list[str] = value(
+        ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
+    )
+
+
+@dataclass
+class ReadCelebA:
+    """`facebias.data.readers.celeba.read_celeba`: 40 attributes of two values each."""
+
+    root: str = MISSING
+    target: str = value()
+    classes: list[str] = value()
+    attributes: dict[str, list[str]] | None = value(None)
     columns: dict[str, str] | None = value(None)
     provenance: str = value("not stated")
 
@@ -83,6 +111,67 @@ class ReadGeneratedFaces:
 
 
 @dataclass
+class ReadPixelCSV:
+    """`facebias.data.readers.pixel_csv.read_pixel_csv`: a CSV file with the pixels of faces."""
+
+    root: str = MISSING
+    width: int = value(low=1, high=4096)  # pixels
+    height: int = value(low=1, high=4096)  # pixels
+    classes: list[str] = value()
+    file: str | None = value(None)
+    label_map: dict[str, str] | None = value(None)
+    attributes: dict[str, list[str]] | None = value(None)
+    columns: dict[str, str] | None = value(None)
+    splits: dict[str, str] | None = value(None)
+    provenance: str = value("not stated")
+
+
+@dataclass
+class ReadFER2013:
+    """`facebias.data.readers.fer2013.read_fer2013`: the pixel CSV, or class folders; FER+."""
+
+    root: str = MISSING
+    classes: list[str] = value()
+    labels: str = value("fer", choices=("fer", "ferplus"))
+    attributes: dict[str, list[str]] | None = value(None)
+    provenance: str = value("not stated")
+
+
+@dataclass
+class ReadRAFDB:
+    """`facebias.data.readers.rafdb.read_rafdb`: the basic subset."""
+
+    root: str = MISSING
+    classes: list[str] = value()
+    images: str = value("aligned", choices=("aligned", "original"))
+    attributes: dict[str, list[str]] | None = value(None)
+    provenance: str = value("annotators, by looking at the photo (Li et al. 2017)")
+
+
+@dataclass
+class ReadUTKFace:
+    """`facebias.data.readers.utkface.read_utkface`: labels in the names of the images."""
+
+    root: str = MISSING
+    classes: list[str] = value()
+    age_bands: dict[str, list[int]] = value()  # years, youngest and oldest
+    target: str = value("gender", choices=("gender", "race", "age"))
+    attributes: dict[str, list[str]] | None = value(None)
+    provenance: str = value("estimated by a model (DEX), checked by a person (Zhang et al. 2017)")
+
+
+@dataclass
+class ReadFairFace:
+    """`facebias.data.readers.fairface.read_fairface`: two CSV files and their images."""
+
+    root: str = MISSING
+    classes: list[str] = value()
+    target: str = value("gender", choices=("gender", "race", "age"))
+    attributes: dict[str, list[str]] | None = value(None)
+    provenance: str = value("annotators, by looking at the photo (Karkkainen and Joo 2021)")
+
+
+@dataclass
 class AllFaces:
     """`facebias.data.bias.AllFaces`: the train split as it is."""
 
@@ -101,6 +190,7 @@ class AttributeShares:
     shares: dict[str, float] | None = value(None, low=0)
     twins: list[Any] = value([])  # shares as above; OmegaConf refuses 1 for 1.0 in nested types
     total: int | None = value(None, low=1)
+    within: str | None = value(None)
 
 
 @dataclass
@@ -116,6 +206,49 @@ class Association:
     twins: list[Any] = value([])
     total: int | None = value(None, low=1)
     within: str | None = value(None)
+    cramers_v: float | None = value(None, low=0, high=1)
+    largest_cramers_v: float | None = value(None, low=0, high=1)
+    pairs: dict[str, str] | None = value(None)
+
+
+@dataclass
+class CellShares:
+    """`facebias.data.bias.CellShares`: shares of cells, of labels and groups or of labels alone.
+
+    `shares` and each of `twins` nest: {label: share}, {label: {group: share}}, and so on.
+    """
+
+    variant: str = value()
+    attributes: list[str] = value([])
+    shares: dict[str, Any] | None = value(None)
+    twins: list[Any] = value([])
+    total: int | None = value(None, low=1)
+    within: str | None = value(None)
+    allow_absent: list[str] = value([])
+
+
+@dataclass
+class UnderRepresentation:
+    """`facebias.data.bias.UnderRepresentation`: one group cut to a factor of its faces."""
+
+    variant: str = value()
+    attribute: str = value()
+    group: str = value()
+    factor: float = value(0.1, low=0, high=1)
+    smallest_factor: float | None = value(None, low=0, high=1)
+    total: int | None = value(None, low=1)
+    within: str | None = value(None)
+
+
+@dataclass
+class LabelNoise:
+    """`facebias.data.label_noise.LabelNoise`: wrong labels on purpose in one group."""
+
+    variant: str = value()
+    attribute: str = value()
+    group: str = value()
+    rate: float = value(0.2, low=0, high=1)
+    towards: str | None = value(None)
 
 
 @dataclass
@@ -129,6 +262,27 @@ class ValenceShares:
     valences: dict[str, str] | None = value(None)
     within: str | None = value(None)
     allow_absent: list[str] = value([])
+
+
+@dataclass
+class NoRemedy:
+    """`facebias.data.remedy.NoRemedy`: the train faces as the bias left them."""
+
+
+@dataclass
+class Undersample:
+    """`facebias.data.remedy.Undersample`: as many train faces of every cell as of the smallest."""
+
+    attributes: list[str] = value([])
+    total: int | None = value(None, low=1)
+
+
+@dataclass
+class CellWeights:
+    """`facebias.data.remedy.CellWeights`: a weight in the loss for each train face, by its cell."""
+
+    attributes: list[str] = value()
+    kind: str = value("reweighing", choices=("reweighing", "inverse"))
 
 
 @dataclass
@@ -226,11 +380,24 @@ class WandbLogger:
 TARGETS: dict[str, type] = {
     "facebias.data.readers.folders.read_class_folders": ReadClassFolders,
     "facebias.data.readers.tables.read_table": ReadTable,
+    "facebias.data.readers.affectnet.read_affectnet": ReadAffectNet,
+    "facebias.data.readers.celeba.read_celeba": ReadCelebA,
     "facebias.data.readers.generated.read_generated_faces": ReadGeneratedFaces,
+    "facebias.data.readers.pixel_csv.read_pixel_csv": ReadPixelCSV,
+    "facebias.data.readers.fer2013.read_fer2013": ReadFER2013,
+    "facebias.data.readers.rafdb.read_rafdb": ReadRAFDB,
+    "facebias.data.readers.utkface.read_utkface": ReadUTKFace,
+    "facebias.data.readers.fairface.read_fairface": ReadFairFace,
     "facebias.data.bias.AllFaces": AllFaces,
     "facebias.data.bias.AttributeShares": AttributeShares,
     "facebias.data.bias.Association": Association,
+    "facebias.data.bias.CellShares": CellShares,
+    "facebias.data.bias.UnderRepresentation": UnderRepresentation,
     "facebias.data.bias.ValenceShares": ValenceShares,
+    "facebias.data.label_noise.LabelNoise": LabelNoise,
+    "facebias.data.remedy.NoRemedy": NoRemedy,
+    "facebias.data.remedy.Undersample": Undersample,
+    "facebias.data.remedy.CellWeights": CellWeights,
     "facebias.models.cnn.CNN": CNN,
     "facebias.models.backbones.TimmBackbone": TimmBackbone,
     "facebias.models.classifier.FaceClassifier": FaceClassifier,
@@ -245,19 +412,32 @@ TARGETS: dict[str, type] = {
 
 
 @dataclass
+class SideTable:
+    """A file that says groups of the faces of any data set; no file: none."""
+
+    file: str | None = value(None)  # CSV or Parquet, a row a face
+    key: str | None = value(None)  # column with the face's id, path or file name; null: found
+    attributes: dict[str, list[str]] | None = value(None)  # [] for the groups that are found
+    columns: dict[str, str] | None = value(None)  # attribute: column, where they differ
+    provenance: str = value("not stated")  # who said what the groups are: a person, which model
+
+
+@dataclass
 class Data:
     """The faces, how they are split, and how they are stored and loaded."""
 
     root: str | None = MISSING  # folder of the data set; null where the reader makes one
     reader: Any = target()
+    side_table: SideTable = field(default_factory=SideTable)
     seed: int = value(0, low=0)  # split and composition; fixed within a comparison
     height: int = value(low=8, high=1024)  # pixels
     width: int = value(low=8, high=1024)  # pixels
     channels: int = value(1, choices=(1, 3))  # gray, colour
+    margin: float = value(0.0, low=0, high=2)  # a face's box grows by, on each side, as a share
     folds: int = value(10, low=2)  # validation is one fold of the train split
     fold: int = value(0, low=0)
     stratify: list[str] | None = value(None)  # attributes, beside the label; null: all
-    copies: str = value("drop", choices=("drop", "report"))  # faces in two splits, flipped copies
+    copies: str = value("drop", choices=("drop", "error", "report"))  # what would leak
     max_bad: int = value(20, low=0)  # unreadable images, beyond which a run stops
     store: str = value("disk", choices=("disk", "none"))
     normalise: str = value("channel", choices=("channel", "pixel", "image"))
@@ -299,6 +479,7 @@ class Train:
     test: bool = value(True)  # score the test faces; off while a recipe is still being chosen
     data: Data = field(default_factory=Data)
     bias: Any = target()
+    remedy: Any = target("facebias.data.remedy.NoRemedy")
     augment: Augment = field(default_factory=Augment)
     model: Any = target()
     classifier: Any = target()
@@ -342,6 +523,33 @@ class Compare:
     layer: str = value("auto")
     seed: int = value(0, low=0)
     paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Check:
+    """Everything that `python -m facebias.check` reads."""
+
+    faces: str | None = value(None)  # folder or table to guess a reader for; null: data says it
+    name: str = MISSING
+    data: Data = field(default_factory=Data)
+    bias: Any = target()
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Crop:
+    """Everything that `python -m facebias.crop` reads."""
+
+    photos: str = MISSING  # folder of photos: class folders, in split folders or not, or loose
+    out: str = MISSING  # folder of the faces; new or empty
+    width: int = value(75, low=8, high=1024)  # pixels
+    height: int = value(110, low=8, high=1024)  # pixels
+    gray: bool = value(True)
+    margin: float = value(0.1, low=0, high=2)  # grown on each side, as a share of the found box
+    form: str = value("images", choices=("images", "pixel_csv"))
+    attributes: dict[str, list[str]] | None = value(None)  # their groups, from CSV files
+    columns: dict[str, str] | None = value(None)  # meaning: column of the CSV files
+    workers: int | None = value(None, low=1)  # threads; null: one a core
 
 
 @dataclass

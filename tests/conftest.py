@@ -13,7 +13,8 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-_REAL = Path(__file__).parents[2] / "shared" / "data"
+_SHARED = Path(__file__).parents[2] / "shared"
+_REAL, _REFERENCE = _SHARED / "data", _SHARED / "reference"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,19 @@ def real_data() -> Callable[[str], Path]:
         folder = Path(os.environ.get("FACEBIAS_TEST_DATA", _REAL)) / name
         if not folder.is_dir():
             pytest.skip(f"the real data set {name!r} is not at hand ({folder})")
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Callable[[str], Path]:
+    """Return a function that gives a folder of published numbers, or skips the test."""
+
+    def find(name: str) -> Path:
+        folder = Path(os.environ.get("FACEBIAS_TEST_REFERENCE", _REFERENCE)) / name
+        if not folder.is_dir():
+            pytest.skip(f"the published numbers {name!r} are not at hand ({folder})")
         return folder
 
     return find

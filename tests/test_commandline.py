@@ -132,6 +132,13 @@ def test_a_wrong_configuration_leaves_no_run_folder(
     assert [path for path in tmp_path.rglob("*") if path.name != "outputs"] == []
 
 
+def test_a_verb_that_fails_before_it_writes_leaves_no_folder(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert command("data.root=x", verb=_fails_with(DataError("no folder"))).code == 2
+    assert [path for path in tmp_path.rglob("*") if path.name != "outputs"] == []
+
+
 def test_a_wrong_configuration_removes_nothing_of_the_users(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:

@@ -22,7 +22,13 @@ from tests.generated_folder import generated_rows, write_folder
 from tests.trained import compose_compare, compose_predict, compose_train
 
 Command = Callable[..., int]
-OPTIONS = ("data=faces", "data.height=32", "trainer.max_epochs=1", "callbacks.cam=null")
+OPTIONS = (
+    "data=faces",
+    "data.height=32",
+    "data.copies=report",  # drawn faces look alike
+    "trainer.max_epochs=1",
+    "callbacks.cam=null",
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +95,18 @@ def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], tmp_path: Pa
         report = json.loads((run / "fairness.json").read_text())["test"]["overall"]
         for name in ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auroc"):
             assert whole.loc[str(run), name] == pytest.approx(report[name])
+
+
+def test_variants_by_valence_are_told_to_be_twins(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
+    (report,) = json.loads((folder / "twins.json").read_text())
+    assert report["twins"] is True, report["sentence"]
+    assert 0 < report["shared"]["share"] < 1
+    table = pd.read_csv(folder / "twins.csv")
+    assert set(table["answer"].dropna()) == {"yes"}
+    assert "balanced, seed 0 and positive, seed 0 are twins" in capsys.readouterr().out
 
 
 def test_a_run_whose_groups_were_not_measured_is_compared(

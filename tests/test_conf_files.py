@@ -16,14 +16,21 @@ VERBS = {
     "train": schemas.Train,
     "predict": schemas.Predict,
     "compare": schemas.Compare,
+    "check": schemas.Check,
     "faces": schemas.Faces,
+    "crop": schemas.Crop,
 }
 # What a user must say, for each option that leaves something open.
 OPEN = {
     "data": ["data.reader.classes=[happy,neutral]", "data.channels=1", "data.height=48"],
+    "data/table": ["data.reader.classes=[happy,neutral]", "data.reader.file=faces.csv"],
     "model/timm": ["model.name=convnext_atto"],
     "bias/attribute_shares": ["bias.attribute=gender"],
     "bias/association": ["bias.attribute=gender"],
+    "bias/cells": ["bias.attributes=[gender]"],
+    "bias/under_representation": ["bias.attribute=gender", "bias.group=female"],
+    "bias/label_noise": ["bias.attribute=gender", "bias.group=female"],
+    "remedy/weights": ["remedy.attributes=[gender]"],
 }
 WITH_AND_WITHOUT = ("spurious", "balanced")
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
@@ -35,7 +42,9 @@ def assert_composes(config_name: str, *overrides: str) -> None:
         "train": ["paths.run=/out", "data.root=/faces"],
         "predict": ["paths.run=/out", "run=/run", "faces=/faces"],
         "compare": ["paths.run=/out", "runs=[/one,/other]"],
+        "check": ["paths.run=/out"],
         "faces": ["out=/out"],
+        "crop": ["photos=/photos", "out=/out"],
     }[config_name]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(config_name, [*needed, *overrides])

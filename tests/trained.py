@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
-from facebias.schemas import Compare, Predict, Train
+from facebias.schemas import Check, Compare, Predict, Train
 
 SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
 SMALL = (
@@ -62,6 +62,12 @@ def compose_compare(folder: Path, runs: Sequence[Path], *overrides: str) -> Dict
     return _compose(
         "compare", Compare, f"runs=[{listed}]", f"paths.run={folder}/compared", *overrides
     )
+
+
+def compose_check(folder: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of a data card."""
+    cache = f"paths.cache={folder}/cache"
+    return _compose("check", Check, f"paths.run={folder}/card", cache, *overrides)
 
 
 def _compose(name: str, schema: type, *overrides: str) -> DictConfig:

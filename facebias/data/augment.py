@@ -1,6 +1,7 @@
 """Augmentation of train faces: a function of (seed, epoch, row), so that a run can be repeated."""
 
 import os
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,8 +52,7 @@ class Augmentation:
             return faces
         augmented = np.empty_like(faces)
         for position, (face, epoch, row) in enumerate(zip(faces, epochs, rows, strict=True)):
-            state = np.random.SeedSequence((self._seed, int(epoch), int(row))).generate_state(1)
-            self._pipeline.set_random_seed(int(state[0]))
+            self._set_dice(int(epoch), int(row))
             changed = self._pipeline(image=np.ascontiguousarray(face))["image"]
             if changed.shape != face.shape or changed.dtype != np.uint8:
                 raise DataError(
@@ -63,3 +63,13 @@ class Augmentation:
                 )
             augmented[position] = changed
         return augmented
+
+    def _set_dice(self, epoch: int, row: int) -> None:
+        """Give the dice of this face to all transforms, which throw them one after the other.
+
+        `set_random_seed` would give every transform dice of its own with one seed: what is mirrored
+        would always be moved to the left, and transforms of one probability always come together.
+        """
+        dice = np.random.default_rng((self._seed, epoch, row))
+        other = random.Random(int(dice.integers(2**63)))  # noqa: S311 # albumentations wants both
+        self._pipeline.set_random_state(dice, other)

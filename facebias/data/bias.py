@@ -2,18 +2,23 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from facebias.data.association import Direction, cramers_v_counts
+from facebias.data.cells import count_cells, joint_groups
 from facebias.data.composition import (
     VALENCES,
     VARIANTS,
     GroupShares,
     association_counts,
     attribute_counts,
+    cell_counts,
     even_sequence,
+    under_representation_counts,
     valence_counts,
 )
 from facebias.data.split import seeded_order
@@ -28,13 +33,13 @@ class Bias(ABC):
 
     Attributes:
         variant: the name of the result.
-        attribute: the columns of its cells are the groups of this attribute; None: all faces.
+        attributes: the columns of its cells are the joint groups of these; none: all faces.
         within: the faces of a cell are taken in the mix that this column has there; None: in any.
         absent: labels that may be left without a face.
     """
 
     variant: str
-    attribute: str | None = None
+    attributes: tuple[str, ...] = ()
     within: str | None = None
     absent: frozenset[str] = frozenset()
 
@@ -45,6 +50,10 @@ class Bias(ABC):
     @abstractmethod
     def counts(self, available: pd.DataFrame) -> pd.DataFrame:
         """Return how many faces of each cell are taken, given those at hand (label x group)."""
+
+    def relabel(self, table: FaceTable, seed: int) -> FaceTable:
+        """Return the composed table with labels changed; no change but in a bias of labels."""
+        return table
 
 
 class AllFaces(Bias):
@@ -58,27 +67,29 @@ class AllFaces(Bias):
         return available
 
 
-class AttributeShares(Bias):
-    """A composition by the groups of one attribute, with equal label counts in all twins.
+class TwinShares(Bias):
+    """A composition by shares, at a total that all of its twins can supply.
 
     Args:
         variant: the name of the result.
         attribute: such as "gender".
-        shares: share of each group, 0 for those not named.
-        twins: shares of the other variants, so that all of them get equal label counts.
+        shares: what a subclass says.
+        twins: shares of the other variants that this one is compared with.
         total: faces in all; None takes the most that all twins can supply.
+        within: column whose mix inside of a cell stays the source's, such as "expression".
     """
 
     def __init__(
         self,
         variant: str,
         attribute: str,
-        shares: GroupShares | None = None,
-        twins: Sequence[GroupShares] = (),
+        shares: Mapping[str, Any] | None = None,
+        twins: Sequence[Mapping[str, Any] | None] = (),
         total: int | None = None,
+        within: str | None = None,
     ) -> None:
-        self.variant, self.attribute = variant, attribute
-        self.shares, self.twins, self.total = shares or {}, twins, total
+        self.variant, self.attributes, self.within = variant, (attribute,), within
+        self.shares, self.twins, self.total = shares, twins, total
 
     def counts(self, available: pd.DataFrame) -> pd.DataFrame:
         """Return the counts of every cell (label x group); faces of unknown group count 0.
@@ -86,16 +97,33 @@ class AttributeShares(Bias):
         Raises:
             CompositionError: if the faces at hand do not suffice.
         """
-        return _of_known(
-            available, lambda known: attribute_counts(known, self.shares, self.twins, self.total)
-        )
+        return _of_known(available, self.known_counts)
+
+    @abstractmethod
+    def known_counts(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Return the counts of the cells of known groups, given those at hand."""
 
 
-class Association(Bias):
+class AttributeShares(TwinShares):
+    """A composition by the groups of one attribute, with equal label counts in all twins.
+
+    `shares` are those of the groups, such as {female: 0.8, male: 0.2}, 0 for those not named, and
+    the same in every label.
+    """
+
+    def known_counts(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Return the counts of `attribute_counts`."""
+        twins = [twin or {} for twin in self.twins]
+        return attribute_counts(known, self.shares or {}, twins, self.total)
+
+
+class Association(TwinShares):
     """A label tied to groups of an attribute, the mix of labels being that of the source.
 
     Its twin with other shares has the same total and the same label counts; the one without
-    shares has groups that are independent of the label.
+    shares has groups that are independent of the label. With `cramers_v` the strength is asked
+    for instead, in the direction of `pairs` or of `shares`, and twins are those of other values of
+    `cramers_v`, 0 among them, with the same `largest_cramers_v`.
 
     Args:
         variant: the name of the result.
@@ -106,6 +134,13 @@ class Association(Bias):
         twins: shares of the other variants, so that all of them get equal label counts.
         total: faces in all; None takes the most that all twins can supply.
         within: column whose mix inside of a cell stays the source's, such as "expression".
+        cramers_v: 0..1, of label and group; None: as `shares` say.
+        largest_cramers_v: of the variants that are compared; None: `cramers_v`.
+        pairs: for some labels the group that as many of their faces as possible have, such as
+            {negative: dark}.
+
+    Raises:
+        DataError: for a Cramer's V without a direction, or a direction without one.
     """
 
     def __init__(
@@ -116,9 +151,113 @@ class Association(Bias):
         twins: Sequence[Mapping[str, GroupShares]] = (),
         total: int | None = None,
         within: str | None = None,
+        cramers_v: float | None = None,
+        largest_cramers_v: float | None = None,
+        pairs: Mapping[str, str] | None = None,
     ) -> None:
-        self.variant, self.attribute, self.within = variant, attribute, within
-        self.shares, self.twins, self.total = shares or {}, twins, total
+        super().__init__(variant, attribute, shares, twins, total, within)
+        self.cramers_v, self.direction = cramers_v, Direction(pairs, shares)
+        self.largest_cramers_v = cramers_v if largest_cramers_v is None else largest_cramers_v
+        if cramers_v is None:
+            if pairs or largest_cramers_v is not None:
+                raise DataError(
+                    "bias.pairs or bias.largest_cramers_v, and no bias.cramers_v",
+                    "the Cramer's V that they belong to",
+                    "set bias.cramers_v, or give bias.shares instead",
+                )
+        elif bool(pairs) == bool(shares) or twins or not 0 <= cramers_v <= self._largest <= 1:
+            raise DataError(
+                f"bias.cramers_v={cramers_v}, bias.largest_cramers_v={largest_cramers_v}, "
+                f"bias.pairs={pairs}, bias.shares={shares}, bias.twins={list(twins)}",
+                "0 <= cramers_v <= largest_cramers_v <= 1, one direction (pairs or shares), and "
+                "no twins: they follow from largest_cramers_v",
+                "correct the bias",
+            )
+
+    @property
+    def _largest(self) -> float:
+        return self.largest_cramers_v or 0.0
+
+    def known_counts(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Return the counts of `association_counts` or of `cramers_v_counts`."""
+        if self.cramers_v is None:
+            twins = [twin or {} for twin in self.twins]
+            return association_counts(known, self.shares or {}, twins, self.total)
+        return cramers_v_counts(known, self.direction, self.cramers_v, self._largest, self.total)
+
+
+class CellShares(TwinShares):
+    """A composition by shares of cells: of label and groups of any attributes, or of labels alone.
+
+    Twins have the same total, and nothing else in common: labels may be more frequent in one.
+
+    Args:
+        variant: the name of the result.
+        attributes: such as ["gender", "age"]; none: cells are labels.
+        shares: nested: label, then the group of each attribute, such as
+            {happy: {female: {old: 0.3}}}; 0 for those not named; None: all cells are equal.
+        twins: shares of the other variants, so that all of them get equal totals.
+        total: faces in all; None takes the most that all twins can supply.
+        within: column whose mix inside of a cell stays the source's, such as "expression".
+        allow_absent: labels that may be left without a face.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        attributes: Sequence[str] = (),
+        shares: Mapping[str, Any] | None = None,
+        twins: Sequence[Mapping[str, Any] | None] = (),
+        total: int | None = None,
+        within: str | None = None,
+        allow_absent: Sequence[str] = (),
+    ) -> None:
+        super().__init__(variant, "", shares, twins, total, within)
+        self.attributes, self.absent = tuple(attributes), frozenset(allow_absent)
+
+    def known_counts(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Return the counts of `cell_counts`."""
+        return cell_counts(known, self.shares, self.twins, self.total)
+
+
+class UnderRepresentation(Bias):
+    """One group cut to a factor of its faces, in every label; `under_representation_counts`.
+
+    The twin is factor 1 with the same `smallest_factor`: as many faces of every label, drawn from
+    everybody. Factors are nested: a smaller one's faces of the group are some of a larger one's.
+
+    Args:
+        variant: the name of the result.
+        attribute: such as "gender".
+        group: such as "female".
+        factor: 0..1; 0.1 leaves a tenth of the group's faces.
+        smallest_factor: of the variants that are compared; None: `factor`.
+        total: faces in all; None takes the most that all factors can supply.
+        within: column whose mix inside of a cell stays the source's, such as "expression".
+
+    Raises:
+        DataError: for factors that are none.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        attribute: str,
+        group: str,
+        factor: float = 0.1,
+        smallest_factor: float | None = None,
+        total: int | None = None,
+        within: str | None = None,
+    ) -> None:
+        self.variant, self.attributes, self.within = variant, (attribute,), within
+        self.group, self.factor, self.total = group, factor, total
+        self.smallest_factor = factor if smallest_factor is None else smallest_factor
+        if not 0 <= self.smallest_factor <= factor <= 1:
+            raise DataError(
+                f"bias.factor={factor}, bias.smallest_factor={smallest_factor}",
+                "0 <= smallest_factor <= factor <= 1",
+                "correct the bias",
+            )
 
     def counts(self, available: pd.DataFrame) -> pd.DataFrame:
         """Return the counts of every cell (label x group); faces of unknown group count 0.
@@ -127,7 +266,10 @@ class Association(Bias):
             CompositionError: if the faces at hand do not suffice.
         """
         return _of_known(
-            available, lambda known: association_counts(known, self.shares, self.twins, self.total)
+            available,
+            lambda known: under_representation_counts(
+                known, self.group, self.factor, self.smallest_factor, self.total
+            ),
         )
 
 
@@ -205,8 +347,8 @@ def _of_known(
     available: pd.DataFrame, count: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> pd.DataFrame:
     """Count the cells of known groups; nobody of unknown group is taken."""
-    composed = count(available.drop(columns=UNKNOWN))
-    return composed.assign(**{UNKNOWN: 0})[list(available.columns)]
+    composed = count(available.drop(columns=UNKNOWN, errors="ignore"))
+    return composed.reindex(columns=available.columns, fill_value=0)
 
 
 def compose(table: FaceTable, bias: Bias, seed: int) -> FaceTable:
@@ -221,17 +363,17 @@ def compose(table: FaceTable, bias: Bias, seed: int) -> FaceTable:
         seed: the data seed.
 
     Returns:
-        The table with `left_out` filled in.
+        The table with `left_out` filled in, and with other labels where the bias is one of labels.
 
     Raises:
         DataError: if the table lacks the attribute or the column of a mix.
         CompositionError: if the faces at hand do not suffice, or a label is left without any.
     """
-    _refuse_absent_columns(table, bias)
-    wanted = bias.counts(table.cells("train", bias.attribute)).stack()
+    refuse_absent_columns(table, bias.attributes, "bias", bias.within)
     train = table.used("train")
-    group = train[bias.attribute] if bias.attribute else pd.Series("all", index=train.index)
-    cells = pd.MultiIndex.from_arrays([bias.cell_labels(train["label"]), group])
+    wanted = bias.counts(count_cells(table, train, bias.attributes)).stack()
+    groups = joint_groups(train, bias.attributes)
+    cells = pd.MultiIndex.from_arrays([bias.cell_labels(train["label"]), groups])
     kinds = train[bias.within] if bias.within else pd.Series("", index=train.index)
     order = seeded_order(train["id"], seed)
     left = _places(cells, kinds, order) >= wanted.reindex(cells).to_numpy()
@@ -239,36 +381,52 @@ def compose(table: FaceTable, bias: Bias, seed: int) -> FaceTable:
     rows.loc[train.index[left], "left_out"] = NOT_COMPOSED
     composed = table.with_rows(rows)
     _refuse_absent_labels(set(train["label"]) - set(composed.used("train")["label"]), bias)
-    return composed
+    return bias.relabel(composed, seed)
 
 
 def _places(
     cells: pd.MultiIndex, kinds: pd.Series, order: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int64]:
     """Return the place of each face in its cell, from 0: by order, the mix of kinds kept."""
-    frame = pd.DataFrame({"cell": cells, "kind": kinds.astype(str).to_numpy(), "order": order})
+    shape = [len(level) + 1 for level in cells.levels]  # one more for what is missing
+    cell = np.ravel_multi_index([codes + 1 for codes in cells.codes], shape)
+    kind, _ = pd.factorize(kinds.astype(str), sort=True, use_na_sentinel=False)
     # The j-th face of a kind, by order, gets the j-th place that its kind has in the cell.
-    places = pd.Series(0, index=frame.index, dtype=np.int64)
-    ordered = frame.sort_values(["kind", "order"])
-    for _, faces in ordered.groupby("cell", sort=False):
-        sizes = faces["kind"].value_counts(sort=False).sort_index()
-        sequence = even_sequence(sizes.to_list())
-        places[faces.index] = np.argsort(sequence, kind="stable")
-    return np.asarray(places, dtype=np.int64)
+    ordered = np.lexsort((order, kind, cell))
+    starts = np.flatnonzero(np.diff(cell[ordered]))
+    places = np.empty(len(cell), dtype=np.int64)
+    for faces in np.split(ordered, starts + 1):
+        sequence = even_sequence(np.bincount(kind[faces]).tolist())
+        places[faces] = np.argsort(sequence, kind="stable")
+    return places
 
 
-def _refuse_absent_columns(table: FaceTable, bias: Bias) -> None:
-    if bias.attribute is not None and bias.attribute not in table.attributes:
+def refuse_absent_columns(
+    table: FaceTable, attributes: Sequence[str], place: str, within: str | None = None
+) -> None:
+    """Refuse attributes and a mix that a table does not have.
+
+    Args:
+        table: the faces.
+        attributes: columns of groups.
+        place: bias or remedy, whose keys the message names.
+        within: column of a mix.
+
+    Raises:
+        DataError: for the first that is absent.
+    """
+    for attribute in attributes:
+        if attribute not in table.attributes:
+            raise DataError(
+                f"{place}.attribute is {attribute!r}",
+                f"an attribute of the data set: {', '.join(table.attributes) or 'it has none'}",
+                f"change {place}.attribute or {place}.attributes",
+            )
+    if within is not None and within not in table.rows:
         raise DataError(
-            f"bias.attribute is {bias.attribute!r}",
-            f"an attribute of the data set: {', '.join(table.attributes) or 'it has none'}",
-            "change bias.attribute",
-        )
-    if bias.within is not None and bias.within not in table.rows:
-        raise DataError(
-            f"bias.within is {bias.within!r}",
+            f"{place}.within is {within!r}",
             f"a column of the faces: {', '.join(table.rows.columns)}",
-            "change bias.within: label where the labels are finer than valences, null for any mix",
+            f"change {place}.within: label where the labels are finer than valences, null for any",
         )
 
 
@@ -279,5 +437,6 @@ def _refuse_absent_labels(absent: set[str], bias: Bias) -> None:
         raise CompositionError(
             f"the composition {bias.variant!r} leaves no train face of {', '.join(refused)}",
             "faces of every label that the train split has",
-            f"choose other shares, or allow it: 'bias.allow_absent=[{','.join(refused)}]'",
+            "choose other shares or a larger total, or, in a bias by valence or cells, allow it: "
+            f"'bias.allow_absent=[{','.join(refused)}]'",
         )

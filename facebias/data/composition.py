@@ -1,12 +1,14 @@
 """Exact compositions: how many faces of each cell, from shares."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from facebias.data.cells import EVERYONE, JOINT
 from facebias.errors import CompositionError
 
 Counts = npt.NDArray[np.int64]
@@ -57,24 +59,28 @@ def even_sequence(sizes: Sequence[int]) -> Counts:
     >>> even_sequence([4, 2]).tolist()
     [0, 0, 1, 0, 0, 1]
     """
-    total = sum(sizes)
-    to_come = [_turn(kind, 0, size, total) for kind, size in enumerate(sizes) if size]
-    heapq.heapify(to_come)
-    may_come: list[tuple[int, int, int]] = []
-    sequence = np.empty(total, dtype=np.int64)
-    for place in range(total):
-        while to_come and to_come[0][0] <= place:
-            heapq.heappush(may_come, heapq.heappop(to_come)[1:])
-        _, kind, number = heapq.heappop(may_come)
-        sequence[place] = kind
-        if number + 1 < sizes[kind]:
-            heapq.heappush(to_come, _turn(kind, number + 1, sizes[kind], total))
-    return sequence
+    kinds = np.repeat(np.arange(len(sizes)), sizes)
+    size = np.repeat(np.asarray(sizes, dtype=np.int64), sizes)
+    total = len(kinds)
+    number = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    may = number * total // size
+    must = -(-(number + 1) * total // size)
+    # One whole number a turn, as a heap of these is much quicker than one of tuples.
+    turns = must * len(sizes) + kinds
+    by_place = np.argsort(may, kind="stable")
+    return np.fromiter(_most_pressing(may[by_place], turns[by_place]), np.int64) % len(sizes)
 
 
-def _turn(kind: int, number: int, size: int, total: int) -> tuple[int, int, int, int]:
-    """Return when one of a kind may come, by when it must, its kind and its number."""
-    return number * total // size, -(-(number + 1) * total // size), kind, number
+def _most_pressing(may: Counts, turns: Counts) -> Iterator[int]:
+    """Give for each place the least of the turns that may come by then and have not."""
+    waiting: list[int] = []
+    first = 0
+    to_come = turns.tolist()
+    for last in np.searchsorted(may, np.arange(len(may)), side="right").tolist():
+        for turn in to_come[first:last]:
+            heapq.heappush(waiting, turn)
+        first = last
+        yield heapq.heappop(waiting)
 
 
 def attribute_counts(
@@ -131,9 +137,145 @@ def association_counts(
     Raises:
         CompositionError: if the faces at hand do not suffice; it names the cells.
     """
-    variants = [_own_for_each(available, each) for each in (shares, *twins)]
+    variants = [own_for_each(available, each) for each in (shares, *twins)]
     weights = np.asarray(available.sum(axis=1), dtype=np.int64)
     return _counts(available, variants, weights, _largest_mixed(available, variants), total)
+
+
+def cell_counts(
+    available: pd.DataFrame,
+    shares: Mapping[str, Any] | None,
+    twins: Sequence[Mapping[str, Any] | None] = (),
+    total: int | None = None,
+) -> pd.DataFrame:
+    """Count the faces of each cell of a composition by shares of the cells themselves.
+
+    Without a total it is the largest that all twins can supply.
+
+    Args:
+        available: faces at hand, labels down, (joint) groups across.
+        shares: the share of each cell, nested: label, then the group of each attribute; 0 for
+            those not named, and None for equal shares of all cells.
+        twins: shares of the other variants.
+        total: faces in all.
+
+    Returns:
+        Counts in the shape of `available`, by largest remainder over all cells.
+
+    Raises:
+        CompositionError: if the faces at hand do not suffice; it names the cells.
+    """
+    have = available.to_numpy()
+    variants = [_cell_shares(available, each) for each in (shares, *twins)]
+    asked = np.maximum.reduce(variants) > 0
+    largest = _largest_total(have.ravel(), [each.ravel() for each in variants])
+    if (have[asked] == 0).any():  # a total small enough to round it to nobody is no composition
+        largest = 0
+    total = largest if total is None else total
+    counts = [_apportioned(max(total, 1), each) for each in variants]
+    if not 0 < total <= largest or any((each > have).any() for each in counts):
+        needed = np.maximum(np.maximum.reduce(counts), asked)
+        raise shortage(available, needed, total, largest)
+    return pd.DataFrame(counts[0], index=available.index, columns=available.columns)
+
+
+def _apportioned(total: int, shares: Shares) -> Counts:
+    counts: Counts = largest_remainder(total, shares.ravel().tolist()).reshape(shares.shape)
+    return counts
+
+
+def _cell_shares(available: pd.DataFrame, shares: Mapping[str, Any] | None) -> Shares:
+    """Return nested shares in the shape of the cells."""
+    if shares is None:
+        return np.ones(available.shape)
+    values = pd.DataFrame(0.0, index=available.index, columns=available.columns)
+    named = list(_flat(shares))
+    wrong = [path for path, _ in named if not _is_cell(available, path)]
+    if not wrong:
+        for (label, *groups), share in named:
+            values.loc[label, JOINT.join(groups) or EVERYONE] = share
+    cells: Shares = values.to_numpy()
+    if wrong or not np.isfinite(cells).all() or (cells < 0).any() or cells.sum() <= 0:
+        raise CompositionError(
+            f"the shares {dict(shares)}" + (f": no cell {' / '.join(wrong[0])}" if wrong else ""),
+            "shares, 0 or more, not all 0, of "
+            + " / ".join(f"one of {', '.join(names)}" for names in _levels(available)),
+            "correct bias.shares and bias.twins",
+        )
+    return cells
+
+
+def _flat(
+    shares: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield the path of names to each share."""
+    for name, share in shares.items():
+        if isinstance(share, Mapping):
+            yield from _flat(share, (*path, str(name)))
+        else:
+            yield (*path, str(name)), float(share)
+
+
+def _is_cell(available: pd.DataFrame, path: tuple[str, ...]) -> bool:
+    label, *groups = path
+    return label in available.index and (JOINT.join(groups) or EVERYONE) in available.columns
+
+
+def _levels(available: pd.DataFrame) -> list[list[str]]:
+    """Return the names that shares are nested by, for a message."""
+    groups = [str(name) for name in available.columns]
+    return [list(available.index), *([] if groups == [EVERYONE] else [groups])]
+
+
+def under_representation_counts(
+    available: pd.DataFrame,
+    group: str,
+    factor: float,
+    smallest_factor: float,
+    total: int | None = None,
+) -> pd.DataFrame:
+    """Count the faces of each cell where one group is cut to a factor of what it has.
+
+    Each label has as many faces as are left where the group is cut to `smallest_factor` and all
+    others stay. Inside of a label the groups have the mix of `available`, the group's faces
+    weighing `factor`: at the smallest factor just these are taken, and at 1 everybody's mix.
+
+    Args:
+        available: faces at hand, labels down, groups across.
+        group: that is cut.
+        factor: 0..1; 1 is the twin that nobody is cut in.
+        smallest_factor: of the variants that are compared.
+        total: faces in all; None takes the most that all factors can supply.
+
+    Returns:
+        Counts in the shape of `available`, by largest remainder in each label.
+
+    Raises:
+        CompositionError: if the group does not exist, or the faces at hand do not suffice.
+    """
+    if group not in available.columns:
+        raise CompositionError(
+            f"bias.group is {group!r}",
+            f"one of the groups {', '.join(available.columns)}",
+            "correct bias.group",
+        )
+    cut = available.astype(float)
+    cut[group] *= smallest_factor
+    most = np.floor(np.round(cut.sum(axis=1).to_numpy(), 9)).astype(np.int64)
+    largest = int(most.sum())
+    total = largest if total is None else total
+    if not 0 < total <= largest:
+        needed = largest_remainder(max(total, 1), np.maximum(most, 1e-12).tolist())
+        cells = pd.DataFrame({EVERYONE: most}, index=available.index)
+        raise shortage(cells, needed[:, None], total, largest)
+    weights = available.astype(float)
+    weights[group] *= factor
+    labels = largest_remainder(total, most.tolist())
+    counts = [
+        largest_remainder(int(count), row.tolist()) if count else np.zeros(len(row), np.int64)
+        for count, row in zip(labels, weights.to_numpy(), strict=True)
+    ]
+    return pd.DataFrame(np.array(counts), index=available.index, columns=available.columns)
 
 
 def valence_counts(
@@ -225,7 +367,9 @@ def _counts(
     labels = largest_remainder(total, np.maximum(weights, 1).tolist())
     counts = [_composed(labels, shares) for shares in variants]
     if not 0 < total <= largest or any((each > available.to_numpy()).any() for each in counts):
-        raise _shortage(available, variants, weights, total, largest)
+        least = np.maximum(largest_remainder(max(total, 0), np.maximum(weights, 1).tolist()), 1)
+        needed = np.maximum.reduce([_composed(least, shares) for shares in variants])
+        raise shortage(available, needed, total, largest)
     return pd.DataFrame(counts[0], index=available.index, columns=available.columns)
 
 
@@ -255,8 +399,17 @@ def _same_for_all(available: pd.DataFrame, shares: GroupShares) -> Shares:
     return np.tile(_aligned(available, shares), (len(available), 1))
 
 
-def _own_for_each(available: pd.DataFrame, shares: Mapping[str, GroupShares]) -> Shares:
-    """Return the shares of the groups in their order, for every label its own."""
+def own_for_each(available: pd.DataFrame, shares: Mapping[str, GroupShares]) -> Shares:
+    """Return the shares of the groups in their order, for every label its own.
+
+    Args:
+        available: labels down, groups across.
+        shares: for each label the share of each group, 0 for those not named; in a label that is
+            not named all groups are equal.
+
+    Raises:
+        CompositionError: for a label or group that does not exist, or shares that are none.
+    """
     unknown = [label for label in shares if label not in available.index]
     if unknown:
         raise CompositionError(
@@ -313,25 +466,29 @@ def _largest_mixed(available: pd.DataFrame, variants: Sequence[Shares]) -> int:
     return 0
 
 
-def _shortage(
-    available: pd.DataFrame,
-    variants: Sequence[Shares],
-    weights: Counts,
-    total: int,
-    largest: int,
-) -> CompositionError:
-    """Name the cells that lack faces in any variant, and the largest total that would work."""
-    labels = np.maximum(largest_remainder(max(total, 0), np.maximum(weights, 1).tolist()), 1)
-    needed = np.maximum.reduce([_composed(labels, shares) for shares in variants])
+def shortage(available: pd.DataFrame, needed: Counts, total: int, largest: int) -> CompositionError:
+    """Name the cells that lack faces in any variant, and the largest total that would work.
+
+    Args:
+        available: faces at hand, labels down, groups across.
+        needed: the most of each cell that any variant asks for, in the same shape.
+        total: faces in all, as asked for.
+        largest: the largest total that all variants can supply; 0 where none can.
+    """
     have = available.to_numpy()
     cells = "; ".join(
-        f"{available.index[row]}, {available.columns[column]}: "
-        f"{have[row, column]} of {needed[row, column]}"
+        f"{_cell_name(available, row, column)}: {have[row, column]} of {needed[row, column]}"
         for row, column in np.argwhere(have < needed)
     )
     return CompositionError(
-        f"the train split cannot supply {total} faces in this composition and its twins; "
-        f"it lacks {cells}",
-        f"at most {largest} faces in all, with equal label counts in all twins",
+        f"the train split cannot supply {total} faces in this composition and its twins"
+        + (f"; it lacks {cells}" if cells else ""),
+        f"at most {largest} faces in all, as many in all twins",
         f"set bias.total={largest}" if largest else "choose shares that the data has",
     )
+
+
+def _cell_name(available: pd.DataFrame, row: int, column: int) -> str:
+    """Name a cell by its label and, where there is more than one, its group."""
+    label = str(available.index[row])
+    return label if available.shape[1] == 1 else f"{label}, {available.columns[column]}"

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facebias.data.augment import Augmentation
 from facebias.data.prepare import PreparedFaces
+from facebias.data.remedy import loss_weights
 
 
 class FaceBatch(NamedTuple):
@@ -20,11 +21,13 @@ class FaceBatch(NamedTuple):
         images: uint8 (B, C, H, W), 0..255, channels last in memory.
         labels: int64 (B,), the number of the class; -1 where there is no label.
         rows: int64 (B,), position of each face in its split.
+        weights: float32 (B,), what each face weighs in the loss; 1 but for a remedy's train faces.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     rows: torch.Tensor
+    weights: torch.Tensor
 
 
 class FaceDataset(Dataset[FaceBatch]):
@@ -43,6 +46,9 @@ class FaceDataset(Dataset[FaceBatch]):
         classes = {name: number for number, name in enumerate(faces.table.classes)}
         self._stored = rows["row"].to_numpy(np.int64)
         self.labels = rows["label"].map(classes).fillna(-1).to_numpy(np.int64)
+        # Validation and test are never weighted.
+        weights = loss_weights(rows) if split == "train" else np.ones(len(rows), np.float32)
+        self._weights = torch.from_numpy(weights)
         self._store = faces.store
         self._augmentation = augmentation
 
@@ -61,7 +67,8 @@ class FaceDataset(Dataset[FaceBatch]):
         if self._augmentation is not None:
             faces = self._augmentation(faces, epochs, rows)
         images = torch.from_numpy(faces).permute(0, 3, 1, 2)
-        return FaceBatch(images, torch.from_numpy(self.labels[rows]), torch.from_numpy(rows))
+        labels, places = torch.from_numpy(self.labels[rows]), torch.from_numpy(rows)
+        return FaceBatch(images, labels, places, self._weights[places])
 
 
 class TrainOrder(Sampler[tuple[int, int]]):

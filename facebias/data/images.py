@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from facebias.data.pixel_rows import find_pixel_row, read_gray_map
 from facebias.errors import ConfigError, DataError
 
 Box = Sequence[float]
@@ -120,7 +121,7 @@ def decode_face(
     warns, or the image is bad where warnings are errors.
 
     Args:
-        source: the file, or its content.
+        source: the file, a row of pixels in a CSV file (`pixel_rows`), or the content of a file.
         face_format: the size and the channels.
         box: left, top, right, bottom in pixels of the upright image.
         max_pixels: the largest width x height that is decoded.
@@ -135,12 +136,23 @@ def decode_face(
         >>> decode_face(content, FaceFormat(2, 1, 1)).crop
         (0.5, 0.0, 1.5, 2.0)
     """
+    return cut_face(decode_image(source, max_pixels=max_pixels), face_format, box)
+
+
+def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a whole image as `decode_face` does: upright, 8-bit gray or RGB, not transparent.
+
+    Args:
+        source: as for `decode_face`.
+        max_pixels: the largest width x height that is decoded.
+
+    Raises:
+        BadImageError: for whatever is wrong with the file or its content.
+    """
     content, orientation = _split_exif(_read(source))
     try:
         image = _load(content, max_pixels)
-        image = _upright(_plain(image), orientation or _stored_orientation(image))
-        crop = _crop(image.size, face_format, box)
-        pixels = _resized(image, face_format, crop)
+        return _upright(_plain(image), orientation or _stored_orientation(image))
     except BadImageError:
         raise
     except UnidentifiedImageError:
@@ -150,7 +162,21 @@ def decode_face(
     except Exception as error:
         # Pillow's decoders raise whatever a damaged byte leads them to.
         raise BadImageError(f"damaged or truncated ({_first_line(error)})") from error
-    return DecodedFace(pixels, crop)
+
+
+def cut_face(image: Image.Image, face_format: FaceFormat, box: Box | None = None) -> DecodedFace:
+    """Cut a face out of an image and resize it, as `decode_face` does.
+
+    Args:
+        image: as `decode_image` returns it.
+        face_format: the size and the channels.
+        box: left, top, right, bottom in pixels of the image.
+
+    Raises:
+        BadImageError: for a box that is not in the image.
+    """
+    crop = _crop(image.size, face_format, box)
+    return DecodedFace(_resized(image, face_format, crop), crop)
 
 
 def _first_line(error: Exception) -> str:
@@ -165,6 +191,9 @@ def _too_large(max_pixels: int) -> BadImageError:
 def _read(source: Path | bytes) -> bytes:
     """Return the content, which is not empty."""
     try:
+        row = None if isinstance(source, bytes) else find_pixel_row(source)
+        if row is not None:
+            return read_gray_map(row)
         # Only a regular file has an end: a pipe or a device would block.
         if not isinstance(source, bytes) and not source.is_file():
             raise BadImageError("not a file" if source.exists() else "no such file")
@@ -175,6 +204,8 @@ def _read(source: Path | bytes) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or _first_line(error)
         raise BadImageError(f"cannot be read ({reason})") from error
+    except DataError as error:  # of a row of pixels
+        raise BadImageError(error.found) from error
     if not content:
         raise BadImageError("zero bytes")
     return content
@@ -340,11 +371,13 @@ def _resized(
     image: Image.Image, face_format: FaceFormat, crop: tuple[float, float, float, float]
 ) -> NDArray[np.uint8]:
     """Return the part of the image as a face, (H, W, C)."""
-    image = image.convert("L" if face_format.channels == 1 else "RGB")
-    # No `reducing_gap`: its first step averages blocks counted from the left, which shifts the
-    # face a little, and a mirrored image would no longer give the mirrored face.
-    face = image.resize(
-        (face_format.width, face_format.height), Image.Resampling.BILINEAR, box=crop
-    )
+    mode = "L" if face_format.channels == 1 else "RGB"
+    size = face_format.width, face_format.height
+    # Pillow would copy what is the same before and after, in both steps.
+    face = image if image.mode == mode else image.convert(mode)
+    if (*size, *crop) != (*face.size, 0, 0, *face.size):
+        # No `reducing_gap`: its first step averages blocks counted from the left, which shifts the
+        # face a little, and a mirrored image would no longer give the mirrored face.
+        face = face.resize(size, Image.Resampling.BILINEAR, box=crop)
     pixels: NDArray[np.uint8] = np.array(face, dtype=np.uint8).reshape(face_format.shape)
     return pixels

@@ -1,26 +1,38 @@
 """The way from a table to faces that are ready to load: store, leak gate, splits, composition."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facebias.data.bias import Bias, compose
+from facebias.data.cells import count_cells
 from facebias.data.images import FaceFormat
-from facebias.data.leakage import gate, orientation_hashes
+from facebias.data.label_noise import TRUE_LABEL, noise_line
+from facebias.data.leakage import guard
+from facebias.data.leaks import write_leaks
+from facebias.data.proof import (
+    association,
+    association_line,
+    nested,
+    normalisation_record,
+    stages,
+)
+from facebias.data.remedy import WEIGHT, NoRemedy, Remedy
 from facebias.data.split import draw_splits
 from facebias.data.statistics import PixelStatistics, pixel_statistics
 from facebias.data.store import FaceStore, open_store
 from facebias.data.table import SPLITS, UNKNOWN, FaceTable
 from facebias.errors import DataError
-from facebias.files import whole_file
+from facebias.files import whole_file, write_json
 
 logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.parquet"
+NORMALISATION_FILE, COMPOSITION_FILE = "normalisation.json", "composition.json"
 
 
 @dataclass(frozen=True)
@@ -32,9 +44,11 @@ class PreparedFaces:
             the store, -1 where there is no image.
         store: the decoded faces.
         statistics: of the train split before the composition, so that twins share them.
-        source_cells: the train split before the composition, label x group of the bias's
-            attribute.
+        source_cells: the train split before the composition, label x joint group of the
+            attributes of bias and remedy.
         bias: what composed the train split.
+        remedy: what was done to it then.
+        leaks: the pairs that the leak gate found; None if the faces did not pass it.
     """
 
     table: FaceTable
@@ -42,6 +56,8 @@ class PreparedFaces:
     statistics: PixelStatistics
     source_cells: pd.DataFrame
     bias: Bias
+    remedy: Remedy = field(default_factory=NoRemedy)
+    leaks: pd.DataFrame | None = None
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the used faces of a split."""
@@ -53,28 +69,60 @@ class PreparedFaces:
         present = set(self.table.used()["split"].dropna())
         return tuple(split for split in SPLITS if split in present)
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of the cells: those of the bias, and of the remedy."""
+        return _attributes(self.bias, self.remedy)
+
     def cells(self) -> pd.DataFrame:
-        """Count the train faces after the composition, in the shape of `source_cells`."""
-        return self.table.cells("train", self.bias.attribute)
+        """Count the train faces after bias and remedy, in the shape of `source_cells`."""
+        return count_cells(self.table, self.rows("train"), self.attributes)
+
+    def stages(self) -> dict[str, pd.DataFrame]:
+        """Return the train cells before the bias, after it, and after the remedy."""
+        return stages(self.table, self.source_cells, self.attributes)
+
+    def says(self) -> list[str]:
+        """Return what a reader of the results must know of the train faces."""
+        lines = noise_line(self.table.rows), association_line(self.stages(), self.attributes)
+        return [line for line in lines if line is not None]
 
     def class_counts(self) -> list[int]:
         """Count the train faces of each class after the composition."""
         return [int(count) for count in self.cells().sum(axis=1)]
 
     def write(self, folder: Path) -> None:
-        """Write `split.parquet`: every face, its split, and why it is left out where it is.
+        """Write what the run is trained on.
+
+        `split.parquet` has every face, its split, and why it is left out where it is;
+        `composition.json` the cells before and after the bias and the remedy;
+        `normalisation.json` the statistics of the train split before the bias; `leaks.csv` and
+        `leaks.png` the pairs of faces that leak or contradict each other.
 
         Args:
             folder: of the run.
         """
         with whole_file(folder / SPLIT_FILE) as temporary:
             self.table.rows.to_parquet(temporary, index=False)
+        write_json(folder / NORMALISATION_FILE, normalisation_record(self.statistics))
+        cells = self.stages()
+        record = {
+            "variant": self.bias.variant,
+            "attributes": self.attributes,
+            "cells": {stage: nested(counts) for stage, counts in cells.items()},
+            "cramers_v": association(cells),
+            "says": self.says(),
+        }
+        write_json(folder / COMPOSITION_FILE, record)
+        if self.leaks is not None:
+            write_leaks(folder, self.leaks, self.table.rows, self.store.read)
 
 
 def prepare_faces(
     table: FaceTable,
     bias: Bias,
     *,
+    remedy: Remedy | None = None,
     face_format: FaceFormat,
     cache: Path | None,
     seed: int,
@@ -84,42 +132,63 @@ def prepare_faces(
     copies: str = "drop",
     statistics: str = "channel",
     max_bad: int = 20,
+    trainable: bool = True,
 ) -> PreparedFaces:
     """Decode, check, split and compose the faces of a table.
 
     Args:
         table: as a reader returned it.
         bias: the composition of the train split.
+        remedy: what is done to it then; None: nothing.
         face_format: height, width and channels of the stored faces.
         cache: folder of the stores; None decodes on every read.
         seed: the data seed.
         folds: number of parts of the train split.
         fold: the part that validates.
         stratify: attributes that the splits are stratified by, beside the label.
-        copies: "drop" leaves out what would leak; "report" uses every face and warns.
+        copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all.
         statistics: "channel" or "pixel".
         max_bad: unreadable images, beyond which this stops.
+        trainable: refuse what nobody could train on, see `hindrances`.
 
     Raises:
         DataError: if there are too many bad images, or a split lacks a class.
         CompositionError: if the faces do not suffice for the composition.
     """
-    _refuse_unheard(table)
+    _refuse_own_columns(table)
+    if trainable:
+        _refuse(_unheard(table))
     table, store = store_faces(_without_unlabelled(table), face_format, cache, max_bad)
-    without = _without_copies(table, store)
-    if copies == "drop":
-        table = without
-    else:
-        _warn_of_copies(table, without)
+    table, leaks = guard(table, store, copies)
     table = draw_splits(table, folds=folds, fold=fold, stratify=stratify, seed=seed)
-    _refuse_absent_classes(table)
+    if trainable:
+        _refuse(_absent_classes(table))
     source = table.used("train")
-    source_cells = table.cells("train", bias.attribute)
-    table = compose(table, bias, seed)
+    _refuse_nothing_to_learn(table, source)
+    remedy = remedy or NoRemedy()
+    source_cells = count_cells(table, source, _attributes(bias, remedy))
+    table = remedy.apply(compose(table, bias, seed), seed)
     rows = source["row"].to_numpy(np.int64)
-    return PreparedFaces(
-        table, store, pixel_statistics(store.read, rows, statistics), source_cells, bias
-    )
+    measured = pixel_statistics(store.read, rows, statistics)
+    faces = PreparedFaces(table, store, measured, source_cells, bias, remedy, leaks)
+    for line in faces.says():
+        logger.log(logging.WARNING if line == noise_line(table.rows) else logging.INFO, "%s", line)
+    return faces
+
+
+def _attributes(bias: Bias, remedy: Remedy) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*bias.attributes, *remedy.attributes)))
+
+
+def _refuse_own_columns(table: FaceTable) -> None:
+    """Refuse columns that bias and remedy write: a face's weight would come from the data."""
+    taken = [name for name in (TRUE_LABEL, WEIGHT) if name in table.rows]
+    if taken:
+        raise DataError(
+            f"the faces have a column {', '.join(taken)}",
+            f"other names than {TRUE_LABEL} and {WEIGHT}, which bias and remedy write",
+            "rename it, and give its column in the reader's configuration",
+        )
 
 
 def store_faces(
@@ -137,7 +206,8 @@ def store_faces(
     if used.empty:
         raise DataError(f"{table.root} has no face that can be used", "at least one face")
     sources = [table.root / source for source in used["source"]]
-    store = open_store(sources, face_format, folder=cache, max_bad=max_bad)
+    boxes = table.boxes(used)
+    store = open_store(sources, face_format, folder=cache, boxes=boxes, max_bad=max_bad)
     rows = table.rows.assign(row=-1)
     rows.loc[used.index, "row"] = np.arange(len(used))
     for row, reason in store.bad.items():
@@ -145,10 +215,20 @@ def store_faces(
     return table.with_rows(rows), store
 
 
-def _refuse_unheard(table: FaceTable) -> None:
-    """Refuse one class, and attributes of which nothing is known; say how much is not known."""
+def hindrances(table: FaceTable) -> list[DataError]:
+    """Return why nobody could train on faces that are split: errors that a training would raise."""
+    return [*_unheard(table), *_absent_classes(table)]
+
+
+def _refuse(errors: Iterable[DataError]) -> None:
+    for error in errors:
+        raise error
+
+
+def _unheard(table: FaceTable) -> Iterator[DataError]:
+    """Yield errors of one class, and of attributes of which nothing is known; say what is not."""
     if len(table.classes) < 2:
-        raise DataError(
+        yield DataError(
             f"the data set has the classes {', '.join(table.classes) or 'none'}",
             "two classes or more, to tell apart",
             "name them in data.reader.classes",
@@ -156,13 +236,13 @@ def _refuse_unheard(table: FaceTable) -> None:
     for attribute in table.attributes:
         unknown = int((table.used()[attribute] == UNKNOWN).sum())
         if unknown == len(table.used()):
-            raise DataError(
+            yield DataError(
                 f"nobody says the {attribute} of any face in {table.root}",
                 f"a CSV file with a column that names the image and a column {attribute!r}",
                 "check the file's columns and lines, name them in data.reader.columns, or take "
                 f"{attribute} out of data.reader.attributes",
             )
-        if unknown:
+        elif unknown:
             logger.warning("%s: %s of %s unknown", attribute, unknown, len(table.used()))
 
 
@@ -173,39 +253,24 @@ def _without_unlabelled(table: FaceTable) -> FaceTable:
     return table.with_rows(rows)
 
 
-def _warn_of_copies(table: FaceTable, without: FaceTable) -> None:
-    """Say how many faces are used that the leak gate would have left out."""
-    leaks = without.rows["left_out"][without.rows["left_out"] != table.rows["left_out"]]
-    if len(leaks):
-        logger.warning(
-            "%s faces are copies that would have been left out (data.copies=report uses them); "
-            "the first is a %s",
-            f"{len(leaks):,}",
-            leaks.iloc[0],
+def _refuse_nothing_to_learn(table: FaceTable, source: pd.DataFrame) -> None:
+    if source.empty:
+        reasons = table.rows["left_out"][table.rows["left_out"] != ""]
+        why = f": {len(reasons)} left out, the first as {reasons.iloc[0]}" if len(reasons) else ""
+        raise DataError(
+            f"no face of {table.root} is left to train on{why}",
+            "faces that can be used, three or more where test and validation are drawn from them",
+            "check data.root, and the splits that the reader gives",
         )
 
 
-def _without_copies(table: FaceTable, store: FaceStore) -> FaceTable:
-    """Pass the readable faces through the leak gate; hashes of bad images are their own."""
-    exact, unoriented = orientation_hashes(store.read, len(store))
-    row = table.rows["row"].to_numpy(np.int64)
-    alone = table.rows["id"].to_numpy(object)
-    stored = row >= 0
-    columns: list[npt.NDArray[np.object_]] = []
-    for hashes in (exact, unoriented):
-        column = alone.copy()
-        column[stored] = hashes[row[stored]]
-        columns.append(column)
-    return gate(table, *columns)
-
-
-def _refuse_absent_classes(table: FaceTable) -> None:
-    """Refuse to train on, or to choose by, a split without one of the classes."""
+def _absent_classes(table: FaceTable) -> Iterator[DataError]:
+    """Yield errors of a split to learn from, or to choose by, without one of the classes."""
     for split in ("train", "validation"):
         labels = table.used(split)["label"]
         absent = [name for name in table.classes if name not in set(labels)]
         if absent:
-            raise DataError(
+            yield DataError(
                 f"the {split} split has {len(labels)} faces, none of {', '.join(absent)}",
                 "faces of every class in train and in validation",
                 "lower data.folds (a larger validation split), or leave the class out",

@@ -46,30 +46,55 @@ def draw_splits(
         DataError: for a fold that does not exist, or an attribute that the table lacks.
     """
     _refuse_wrong(table, folds, fold, stratify)
-    rows = table.rows.copy()
-    present = set(rows["split"].dropna())
-    used = rows[(rows["left_out"] == "") & rows["label"].notna()]
-    pool = used[used["split"].isna() | (used["split"] == "train")]
+    rows = table.rows
+    present = set(rows["split"].dropna().unique())
+    pool = _pool(rows, seed)
+    split = rows["split"].copy()
+    split.iloc[pool["place"]] = "train"
     strata = ["label", *stratify]
-    rows.loc[pool.index, "split"] = "train"
     if "test" not in present:
-        tested = _deal(pool, strata, folds, seed) == 0
-        rows.loc[pool.index[tested], "split"] = "test"
+        tested = _deal(pool, rows, strata, folds) == 0
+        split.iloc[pool["place"][tested]] = "test"
         pool = pool[~tested]
     if "validation" not in present:
-        validated = _deal(pool, strata, folds, seed) == fold
-        rows.loc[pool.index[validated], "split"] = "validation"
-    return table.with_rows(rows)
+        validated = _deal(pool, rows, strata, folds) == fold
+        split.iloc[pool["place"][validated]] = "validation"
+    return table.with_rows(rows.assign(split=split))
 
 
-def _deal(pool: pd.DataFrame, strata: list[str], folds: int, seed: int) -> npt.NDArray[np.int64]:
+def _pool(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the faces that may be drawn, by id.
+
+    Returns:
+        Columns `place` (of the row, from 0), `person` (a number) and `hash` (of the person).
+    """
+    drawn = (rows["left_out"] == "") & rows["label"].notna()
+    drawn &= rows["split"].isna() | (rows["split"] == "train")
+    place = np.flatnonzero(drawn)
+    place = place[rows["id"].iloc[place].astype("str").argsort()]
+    person, names = pd.factorize(rows["identity"].iloc[place])
+    hashes = seeded_order(pd.Series(names), seed)
+    return pd.DataFrame({"place": place, "person": person, "hash": hashes[person]})
+
+
+def _deal(
+    pool: pd.DataFrame, rows: pd.DataFrame, strata: list[str], folds: int
+) -> npt.NDArray[np.int64]:
     """Deal rows into parts: whole identities, one stratum after the other, round and round."""
-    ordered = pool.sort_values("id")
-    people = ordered.drop_duplicates("identity")
-    hashes = seeded_order(people["identity"], seed)
-    deck = people.assign(hash=hashes).sort_values([*strata, "hash"], na_position="last")
-    part = pd.Series(np.arange(len(deck)) % folds, index=deck["identity"])
-    return np.asarray(pool["identity"].map(part), dtype=np.int64)
+    people = pool.drop_duplicates("person")  # as their first face, by id
+    first = rows[strata].iloc[people["place"]]
+    deck = people["person"].to_numpy()[
+        np.lexsort([people["hash"], *(_ranks(first[name]) for name in reversed(strata))])
+    ]
+    part = np.zeros(pool["person"].max() + 1 if len(pool) else 0, dtype=np.int64)
+    part[deck] = np.arange(len(deck)) % folds
+    return np.asarray(part[pool["person"]], dtype=np.int64)
+
+
+def _ranks(column: pd.Series) -> npt.NDArray[np.int64]:
+    """Return the rank of each value among the sorted ones, those that are missing last."""
+    ranks, _ = pd.factorize(column, sort=True, use_na_sentinel=False)
+    return np.asarray(ranks, dtype=np.int64)
 
 
 def _refuse_wrong(table: FaceTable, folds: int, fold: int, stratify: tuple[str, ...]) -> None:

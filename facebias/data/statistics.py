@@ -1,5 +1,6 @@
 """Mean and standard deviation of the train split's pixels, for normalisation."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ class PixelStatistics:
 
     mean: npt.NDArray[np.float32]
     deviation: npt.NDArray[np.float32]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all values, in hexadecimal."""
+        return hashlib.sha256(self.mean.tobytes() + self.deviation.tobytes()).hexdigest()
 
 
 def pixel_statistics(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,13 +25,14 @@ from rich.progress import Progress
 
 from facebias.data.images import BadImageError, Box, DecodedFace, FaceFormat, decode_face
 from facebias.data.locks import locked
+from facebias.data.pixel_rows import find_pixel_row
 from facebias.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
-_CHUNK = 256
+_CHUNK, _TASK = 256, 8
 _LISTED = 10
 _FACES, _CROPS, _INDEX = "faces.npy", "crops.npy", "index.json"
 _PARTIAL = ".partial"
@@ -227,9 +229,9 @@ def open_store(
             are bad, or the folder has no room or cannot be written.
     """
     recipe = _recipe(sources, face_format, boxes)
-    threads = _workers(workers)
+    threads = thread_count(workers)
     if folder is None:
-        with _progress_bar(len(recipe.sources), progress) as advance:
+        with progress_bar("decoding faces", len(recipe.sources), progress) as advance:
             crops, bad = _decode_all(recipe, _discard, threads, max_bad, advance)
         return FaceStore(DecodedOnRead(recipe, frozenset(bad)), crops, bad, built=True)
     store = _found_or_built(folder.absolute(), recipe, threads, max_bad, progress)
@@ -264,8 +266,9 @@ def _key(recipe: _Recipe) -> str:
     settings = [FORMAT_VERSION, PIL.__version__, asdict(recipe.face_format)]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for source, box in zip(recipe.sources, recipe.boxes, strict=True):
+        row = find_pixel_row(source)
         try:
-            status = source.stat()
+            status = (source if row is None else Path(row.file)).stat()
             stamp = [status.st_size, status.st_mtime_ns]
         except (OSError, ValueError):
             stamp = []
@@ -274,7 +277,8 @@ def _key(recipe: _Recipe) -> str:
     return digest.hexdigest()[:32]
 
 
-def _workers(workers: int | None) -> int:
+def thread_count(workers: int | None) -> int:
+    """Return how many threads to work with: as many as asked for, or one a usable core."""
     if workers is not None:
         return max(1, workers)
     # The cores that a scheduler gave to this process may be fewer than those of the machine.
@@ -346,7 +350,7 @@ def _build(target: Path, recipe: _Recipe, workers: int, max_bad: int, progress: 
     prefix = f"{target.name}."
     partial = Path(tempfile.mkdtemp(suffix=_PARTIAL, prefix=prefix, dir=target.parent))
     try:
-        with _progress_bar(len(recipe.sources), progress) as advance:
+        with progress_bar("decoding faces", len(recipe.sources), progress) as advance:
             crops, bad = _write(partial, recipe, workers, max_bad, advance)
         # The lock is held and the target could not be read, so what is there is damaged.
         shutil.rmtree(target, ignore_errors=True)
@@ -453,13 +457,19 @@ def _decode_all(
         write(row, face.pixels)
         return face.crop
 
+    def decode_some(rows: range) -> list[tuple[float, float, float, float] | str]:
+        return [decode(row) for row in rows]
+
     count, bad = len(recipe.sources), dict[int, str]()
     crops = np.full((count, 4), _NO_CROP, np.float32)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         # In chunks, so that a wrong set stops early and the queue stays short.
         for start in range(0, count, _CHUNK):
             rows = range(start, min(start + _CHUNK, count))
-            for row, outcome in zip(rows, pool.map(decode, rows), strict=True):
+            # A few at a time: to hand over each row alone would cost a thread more than to wait.
+            tasks = [rows[first : first + _TASK] for first in range(0, len(rows), _TASK)]
+            outcomes = chain.from_iterable(pool.map(decode_some, tasks))
+            for row, outcome in zip(rows, outcomes, strict=True):
                 if isinstance(outcome, str):
                     bad[row] = outcome
                 else:
@@ -482,11 +492,17 @@ def _check_bad(bad: dict[int, str], max_bad: int, seen: int, recipe: _Recipe) ->
 
 
 @contextmanager
-def _progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts rows done; a bar shows them, if it would be seen."""
+def progress_bar(what: str, total: int, wanted: bool = True) -> Iterator[Callable[[int], None]]:
+    """Give a function that counts rows done; a bar shows them, if it would be seen.
+
+    Args:
+        what: is being done.
+        total: number of rows.
+        wanted: whether to show a bar at all.
+    """
     if not wanted or total <= _CHUNK or not sys.stderr.isatty():
         yield lambda done: None
         return
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("decoding faces", total=total)
+        task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, advance=done)

@@ -22,6 +22,39 @@ from facebias.errors import ConfigError
 from facebias.models.normalise import Normalise
 
 
+class WeightedCrossEntropy(nn.Module):
+    """Cross-entropy as a weighted mean: a face weighs its own weight times that of its class.
+
+    With equal weights of faces it is `torch.nn.CrossEntropyLoss`.
+
+    Args:
+        weight: of each class (classes,); None: all are equal.
+        label_smoothing: share of the target that is spread over all classes, 0..1.
+    """
+
+    def __init__(self, weight: torch.Tensor | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.weight: torch.Tensor | None
+        self._label_smoothing = label_smoothing
+
+    def forward(
+        self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the mean over a batch.
+
+        Args:
+            logits: (N, classes).
+            labels: (N,).
+            weights: (N,), 0 or more, not all 0.
+        """
+        losses = nn.functional.cross_entropy(
+            logits, labels, self.weight, reduction="none", label_smoothing=self._label_smoothing
+        )  # each times the weight of its class
+        total = weights if self.weight is None else weights * self.weight[labels]
+        return (losses * weights).sum() / total.sum()
+
+
 class FaceClassifier(pl.LightningModule):
     """Cross-entropy training of any network that maps (N, C, H, W) to logits (N, classes).
 
@@ -61,8 +94,8 @@ class FaceClassifier(pl.LightningModule):
         self.configure_metrics(len(class_counts))
 
     def configure_losses(self) -> None:
-        """Set `self.loss`: logits (N, classes) and labels (N,) to a mean."""
-        self.loss = nn.CrossEntropyLoss(weight=self._weights, label_smoothing=self._label_smoothing)
+        """Set `self.loss`: logits (N, classes), labels (N,) and weights (N,) to a weighted mean."""
+        self.loss = WeightedCrossEntropy(self._weights, label_smoothing=self._label_smoothing)
 
     def configure_metrics(self, classes: int) -> None:
         """Set the metrics of train and validation; those of groups are a callback's."""
@@ -121,8 +154,8 @@ class FaceClassifier(pl.LightningModule):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and logits of a batch, and add it to the metrics."""
         logits: torch.Tensor = self(batch.images)
-        loss: torch.Tensor = self.loss(logits, batch.labels)
-        mean_loss.update(loss.detach(), len(batch.labels))
+        loss: torch.Tensor = self.loss(logits, batch.labels, batch.weights)
+        mean_loss.update(loss.detach(), batch.weights.sum())
         metrics.update(logits.detach().float(), batch.labels)
         return loss, logits
 

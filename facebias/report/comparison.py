@@ -86,6 +86,7 @@ def print_comparison(table: pd.DataFrame, folder: Path) -> None:
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     console.print("  maps.png               where each model looks on the same faces")
     console.print(f"  {TABLE:<22} every number, raw and prior-corrected", highlight=False)
+    console.print("  twins.csv              do the runs differ in the chosen faces alone?")
 
 
 def _accuracies(table: pd.DataFrame) -> Table:

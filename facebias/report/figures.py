@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from facebias.files import whole_file
 
 # Okabe and Ito's colours, which the colour-blind tell apart; shapes tell them apart too.
-_BLUE, _ORANGE, _GRAY = "#0072b2", "#d55e00", "#888888"
+BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#888888"
 _DOTS_PER_INCH = 150
 _MOST_GROUPS = 60
 
@@ -28,7 +28,7 @@ def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
     names = ("loss", "accuracy", "macro_f1")
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
-        for split, colour, line in (("train", _BLUE, "-"), ("validation", _ORANGE, "--")):
+        for split, colour, line in (("train", BLUE, "-"), ("validation", ORANGE, "--")):
             column = f"{split}/{name}"
             if column in metrics:
                 by_epoch = metrics.groupby("epoch")[column].last().dropna()
@@ -39,7 +39,7 @@ def learning_curves(metrics: pd.DataFrame, path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def group_forest(table: pd.DataFrame, path: Path) -> None:
@@ -56,29 +56,29 @@ def group_forest(table: pd.DataFrame, path: Path) -> None:
     axes = figure.subplots()
     for place, row in rows.iterrows():
         _forest_row(axes, int(str(place)), row)
-    axes.plot([], [], "o", color=_BLUE, label="accuracy, 95 % interval")
-    axes.plot([], [], "o", color="white", markeredgecolor=_GRAY, label="group too small")
-    axes.plot([], [], "|", color=_ORANGE, label="majority class")
-    axes.plot([], [], ":", color=_GRAY, label="chance")
+    axes.plot([], [], "o", color=BLUE, label="accuracy, 95 % interval")
+    axes.plot([], [], "o", color="white", markeredgecolor=GRAY, label="group too small")
+    axes.plot([], [], "|", color=ORANGE, label="majority class")
+    axes.plot([], [], ":", color=GRAY, label="chance")
     labels = [f"{row.attribute}: {row.group}  (n = {row.n})" for row in rows.itertuples()]
     axes.set_yticks(range(len(rows)), labels)
     axes.set(xlim=(0, 1), xlabel="accuracy", ylim=(len(rows) - 0.5, -0.5))
     if len(rows) < len(table):
         axes.set_title(f"the {len(rows)} largest of {len(table)} groups")
-    axes.axvline(float(rows["chance"].iloc[0]), linestyle=":", color=_GRAY)
+    axes.axvline(float(rows["chance"].iloc[0]), linestyle=":", color=GRAY)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _forest_row(axes: Axes, place: int, row: pd.Series) -> None:
     if not np.isfinite(row["accuracy"]):
         return
-    colour = _BLUE if row["status"] == "ok" else _GRAY
+    colour = BLUE if row["status"] == "ok" else GRAY
     axes.plot([row["accuracy_low"], row["accuracy_high"]], [place, place], color=colour)
     face = colour if row["status"] == "ok" else "white"
     axes.plot(row["accuracy"], place, "o", color=colour, markerfacecolor=face)
-    axes.plot(row["majority"], place, "|", color=_ORANGE, markersize=11)
+    axes.plot(row["majority"], place, "|", color=ORANGE, markersize=11)
 
 
 def confusion_matrix(predictions: pd.DataFrame, classes: Sequence[str], path: Path) -> None:
@@ -104,9 +104,10 @@ def confusion_matrix(predictions: pd.DataFrame, classes: Sequence[str], path: Pa
     axes.set_yticks(range(len(classes)), list(classes))
     axes.set(xlabel="predicted", ylabel="label")
     figure.colorbar(picture, label="share of the label's faces", shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=_DOTS_PER_INCH)

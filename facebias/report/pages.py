@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 from facebias.files import write_text
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves
 from facebias.report.results import RunResults, read_results
-from facebias.report.summary import decimal
+from facebias.report.summary import decimal, leak_lines
 
 PAGE = "report.html"
 
@@ -25,19 +26,17 @@ def write_run_report(folder: Path) -> None:
     results = read_results(folder)
     _draw(results)
     pictures = {
-        name: _embed(folder / f"{name}.png")
-        for name in ("learning_curves", "fairness", "confusion", "cam/sheet")
+        name: embed(folder / f"{name}.png")
+        for name in ("learning_curves", "fairness", "confusion", "cam/sheet", "leaks")
         if (folder / f"{name}.png").is_file()
     }
-    environment = Environment(
-        loader=PackageLoader("facebias.report"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["decimal"] = decimal
-    page = environment.get_template("run.html.j2").render(
+    page = render_page(
+        "run.html.j2",
         results=results,
         split=results.headline_split,
         report=results.fairness.get(results.headline_split),
         left_out=results.left_out.to_dict(orient="records"),
+        leaks=leak_lines(folder, results.headline_split),
         pictures=pictures,
         config=OmegaConf.to_yaml(results.config),
         environment=json.dumps(results.environment, indent=2),
@@ -57,6 +56,20 @@ def _draw(results: RunResults) -> None:
         confusion_matrix(rows, report["settings"]["classes"], folder / "confusion.png")
 
 
-def _embed(picture: Path) -> str:
+def render_page(template: str, **content: Any) -> str:  # noqa: ANN401
+    """Fill a template of `facebias/report/templates/`; all text is escaped.
+
+    Args:
+        template: its file name.
+        content: what it names; a name that is missing is an error.
+    """
+    environment = Environment(
+        loader=PackageLoader("facebias.report"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["decimal"] = decimal
+    return environment.get_template(template).render(**content)
+
+
+def embed(picture: Path) -> str:
     """Return a PNG as a data URL."""
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")

@@ -44,7 +44,11 @@ class RunResults:
     def provenance(self) -> str:
         """Who said what the groups are."""
         own = OmegaConf.select(self.config, "provenance")  # of a prediction
-        return str(own or OmegaConf.select(self.config, "data.reader.provenance"))
+        said = str(own or OmegaConf.select(self.config, "data.reader.provenance"))
+        side = OmegaConf.select(self.config, "data.side_table")
+        if side is None or side.file is None:
+            return said
+        return f"{said}; {', '.join(side.attributes)}: {side.provenance}"
 
     @property
     def headline_split(self) -> str:
@@ -66,16 +70,16 @@ def read_results(folder: Path) -> RunResults:
         pd.read_parquet(folder / "predictions.parquet"),
         json.loads(fairness.read_text(encoding="utf-8")) if fairness.is_file() else {},
         pd.read_csv(metrics) if metrics.is_file() else pd.DataFrame(),
-        _count_reasons(rows[rows["left_out"] != ""]),
+        count_reasons(rows[rows["left_out"] != ""]),
     )
 
 
-def _count_reasons(left_out: pd.DataFrame) -> pd.DataFrame:
+def count_reasons(left_out: pd.DataFrame) -> pd.DataFrame:
     """Count the faces left out of each split by reason; the copied face's name is one of many."""
     if left_out.empty:
         return pd.DataFrame(columns=["split", "left_out", "n"])
     reasons = left_out["left_out"].str.replace(
-        r"(copy of|picture as|named in) .*", r"\1 …", regex=True
+        r"(copy of|picture as|person as|named in) .*", r"\1 …", regex=True
     )
     splits = left_out["split"].fillna("in no split")
     return reasons.groupby([splits, reasons]).size().reset_index(name="n")

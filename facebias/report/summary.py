@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from facebias.data.leaks import inflation_lines, read_leaks
+from facebias.data.prepare import COMPOSITION_FILE, SPLIT_FILE
 from facebias.fairness.counterfactual import OWN
 from facebias.report.results import RunResults, read_results
 
@@ -22,6 +25,8 @@ _FILES = {
     "cam/sheet.png": "where the network looks",
     "predictions.parquet": "probabilities of every face",
     "split.parquet": "every face: its split, and why it is left out",
+    "leaks.csv": "pairs of faces that leak, or of two labels (leaks.png shows some)",
+    "composition.json": "train faces by label and group, before and after the bias",
     "checkpoints": "weights",
 }
 
@@ -38,7 +43,9 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
                 console.print(f"{gap['attribute']}, accuracy: {gap['headline']}", highlight=False)
     else:
         console.print(results.why_unmeasured)
-    for line in flip_lines(folder, results.headline_split):
+    for line in [*composition_lines(folder), *flip_lines(folder, results.headline_split)]:
+        console.print(line, highlight=False, soft_wrap=True)
+    for line in leak_lines(folder, results.headline_split):
         console.print(line, highlight=False, soft_wrap=True)
     for row in results.left_out.itertuples():
         console.print(f"left out, {row.split}: {row.n} ({row.left_out})", highlight=False)
@@ -46,6 +53,21 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
     for name, meaning in _FILES.items():
         if (folder / name).exists():
             console.print(f"  {name:<22} {meaning}", highlight=False)
+
+
+def composition_lines(folder: Path) -> list[str]:
+    """Return what a run says of its train faces: label noise, how label and group go together."""
+    file = folder / COMPOSITION_FILE
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return list(content.get("says", []))
+
+
+def leak_lines(folder: Path, split: str) -> list[str]:
+    """Say how many faces of a split have a copy, or their person, in train, and of which groups."""
+    pairs = read_leaks(folder)
+    return (
+        [] if pairs is None else inflation_lines(pairs, pd.read_parquet(folder / SPLIT_FILE), split)
+    )
 
 
 def flip_lines(folder: Path, split: str) -> list[str]:

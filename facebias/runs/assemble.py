@@ -16,6 +16,7 @@ from facebias.data.augment import Augmentation
 from facebias.data.datamodule import FaceDataModule
 from facebias.data.images import FaceFormat
 from facebias.data.prepare import PreparedFaces, prepare_faces
+from facebias.data.readers.joined import join_side_table
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import FaceTable
 from facebias.errors import ConfigError
@@ -29,11 +30,22 @@ def assemble_faces(config: DictConfig) -> PreparedFaces:
     Args:
         config: a checked `facebias.schemas.Train`.
     """
+    return prepare_table(config, read_faces(config))
+
+
+def prepare_table(config: DictConfig, table: FaceTable, *, trainable: bool = True) -> PreparedFaces:
+    """Check, split, compose and store the faces of a table.
+
+    Args:
+        config: a checked `facebias.schemas.Train` or `Check`.
+        table: as a reader returned it.
+        trainable: refuse what nobody could train on.
+    """
     data = config.data
-    table: FaceTable = build(data.reader)
     return prepare_faces(
         table,
         build(config.bias),
+        remedy=build(config.remedy) if "remedy" in config else None,
         face_format=face_format(config),
         cache=Path(config.paths.cache).expanduser() if data.store == "disk" else None,
         seed=data.seed,
@@ -43,12 +55,31 @@ def assemble_faces(config: DictConfig) -> PreparedFaces:
         copies=data.copies,
         statistics="pixel" if data.normalise == "pixel" else "channel",
         max_bad=data.max_bad,
+        trainable=trainable,
+    )
+
+
+def read_faces(config: DictConfig) -> FaceTable:
+    """Read the faces of a configuration, and the groups that a side table says of them."""
+    data = config.data
+    table: FaceTable = build(data.reader)
+    side = data.side_table
+    if side.file is None:
+        return table
+    return join_side_table(
+        table,
+        Path(side.file).expanduser(),
+        {str(name): list(groups) for name, groups in (side.attributes or {}).items()},
+        key=side.key,
+        columns=dict(side.columns or {}),
+        provenance=side.provenance,
     )
 
 
 def face_format(config: DictConfig) -> FaceFormat:
-    """Return height, width and channels of the stored faces."""
-    return FaceFormat(config.data.height, config.data.width, config.data.channels)
+    """Return height, width, channels and margin of the stored faces."""
+    data = config.data
+    return FaceFormat(data.height, data.width, data.channels, data.margin)
 
 
 def assemble_datamodule(config: DictConfig, faces: PreparedFaces) -> FaceDataModule:
@@ -106,7 +137,7 @@ def assemble_classifier(
     classifier = build(
         config.classifier,
         network=network,
-        normalise=_normalise(config, statistics),
+        normalise=assemble_normalise(config, statistics),
         class_counts=class_counts,
         optimizer=build(config.optimizer) if training else None,
         scheduler=build(config.scheduler) if training else None,
@@ -116,7 +147,8 @@ def assemble_classifier(
     return classifier
 
 
-def _normalise(config: DictConfig, statistics: PixelStatistics | None) -> Normalise:
+def assemble_normalise(config: DictConfig, statistics: PixelStatistics | None) -> Normalise:
+    """Return the normalisation; without statistics it waits for those of a checkpoint."""
     data = config.data
     if statistics is None:
         size = (data.height, data.width) if data.normalise == "pixel" else (1, 1)

@@ -12,13 +12,14 @@ from facebias.data.bias import AllFaces
 from facebias.data.datamodule import FaceDataModule
 from facebias.data.prepare import PreparedFaces, store_faces
 from facebias.data.readers.folders import read_class_folders
+from facebias.data.readers.frames import column_names
 from facebias.data.readers.generated import (
     TABLE,
     is_generated,
     read_generated_folder,
     target_for,
 )
-from facebias.data.readers.tables import read_table, table_columns
+from facebias.data.readers.tables import read_table
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
 from facebias.errors import DataError, RunError
@@ -121,7 +122,7 @@ def _in_table(
     attributes: Mapping[str, Sequence[str]], table: Path, columns: Mapping[str, str]
 ) -> Mapping[str, Sequence[str]]:
     """Return the attributes that a table has a column for."""
-    there = table_columns(table)
+    there = column_names(table)
     return {name: each for name, each in attributes.items() if columns.get(name, name) in there}
 
 

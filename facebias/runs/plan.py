@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facebias.data.prepare import PreparedFaces
+from facebias.data.proof import SOURCE
 from facebias.data.store import estimate_bytes
 from facebias.models.classifier import FaceClassifier
 from facebias.runs.assemble import assemble_classifier, assemble_faces, face_format
@@ -28,11 +29,11 @@ def print_plan(config: DictConfig, console: Console | None = None) -> None:
     """
     console = console or Console()
     faces = assemble_faces(config)
-    for title, cells in (
-        ("train split before the composition", faces.source_cells),
-        (f"train faces after it ({faces.bias.variant})", faces.cells()),
-    ):
-        console.print(_cells_table(title, cells))
+    for stage, cells in faces.stages().items():
+        title = "split before the composition" if stage == SOURCE else f"faces, {stage}"
+        console.print(_cells_table(f"train {title} ({faces.bias.variant})", cells))
+    for line in faces.says():
+        console.print(line, highlight=False, soft_wrap=True)
     sizes = {split: len(faces.rows(split)) for split in faces.splits}
     console.print("faces: " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
     left_out = faces.table.rows["left_out"].ne("").sum()
@@ -62,7 +63,7 @@ def _cells_table(title: str, cells: pd.DataFrame) -> Table:
 
 
 def _numbers(counts: Sequence[Any]) -> list[str]:
-    return [f"{int(count):,}" for count in counts]
+    return [f"{round(count):,}" for count in counts]
 
 
 def _estimate_seconds(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> float:
@@ -75,7 +76,7 @@ def _estimate_seconds(config: DictConfig, model: FaceClassifier, faces: Prepared
     spent = []
     for _ in range(_TIMED_STEPS):
         start = time.perf_counter()
-        model.loss(model(images.permute(0, 3, 1, 2)), labels).backward()
+        model.loss(model(images.permute(0, 3, 1, 2)), labels, torch.ones(size)).backward()
         spent.append(time.perf_counter() - start)
     steps: float = len(rows) / size + len(faces.rows("validation")) / size / 3
     return float(np.median(spent)) * steps * int(config.trainer.max_epochs)

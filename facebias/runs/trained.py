@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from facebias.config import build
 from facebias.data.images import BadImageError, decode_face
 from facebias.data.prepare import SPLIT_FILE
+from facebias.data.remedy import loss_weights
 from facebias.data.table import UNKNOWN, FaceTable
 from facebias.errors import DataError, RunError
 from facebias.models.classifier import FaceClassifier
@@ -49,7 +50,7 @@ class TrainedRun:
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """The groups of each attribute: those declared, or all that the faces have."""
         return {
-            str(name): tuple(groups) or tuple(sorted(set(self._faces[name]) - {UNKNOWN}))
+            str(name): tuple(groups) or tuple(sorted(set(self.faces[name]) - {UNKNOWN}))
             for name, groups in (self.config.data.reader.get("attributes") or {}).items()
         }
 
@@ -60,17 +61,21 @@ class TrainedRun:
         return predictions[predictions["split"] == self.results.headline_split]
 
     @cached_property
-    def _faces(self) -> pd.DataFrame:
+    def faces(self) -> pd.DataFrame:
+        """Every face, its split, and why it is left out where it is."""
         return pd.read_parquet(self.folder / SPLIT_FILE)
 
     def train_prior(self) -> dict[str, float]:
         """Return the share that each class had in the training's loss, 0..1.
 
-        It is the share of its faces; where the loss weighs classes equally, all are the same.
+        It is the share of its faces, each by its weight where a remedy gave it one; where the loss
+        weighs classes equally, all are the same.
         """
-        rows = self._faces
-        labels = rows["label"][(rows["split"] == "train") & (rows["left_out"] == "")]
-        shares = labels.value_counts(normalize=True)
+        rows = self.faces
+        train = rows[(rows["split"] == "train") & (rows["left_out"] == "")]
+        weights = pd.Series(loss_weights(train).astype(np.float64), index=train.index)
+        sums = weights.groupby(train["label"]).sum()
+        shares = sums / sums.sum()
         if self.config.classifier.get("class_weights") == "balanced":
             shares = shares.gt(0) / shares.gt(0).sum()
         return {name: float(shares.get(name, 0)) for name in self.classes}

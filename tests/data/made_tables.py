@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facebias.data.table import FaceTable
+from facebias.data.table import UNKNOWN, FaceTable
 
 CLASSES = ("happy", "neutral")
 ATTRIBUTES = {"gender": ("female", "male")}
@@ -49,3 +49,11 @@ def random_table(count: int, seed: int = 0, split: str | None = None) -> FaceTab
 def shuffled(table: FaceTable, seed: int = 1) -> FaceTable:
     """Return the same rows in another order, with their old index."""
     return table.with_rows(table.rows.sample(frac=1, random_state=seed))
+
+
+def with_age(count: int) -> FaceTable:
+    """Return random train faces with an age, drawn at random too, a few of them unknown."""
+    table = random_table(count)
+    ages = np.random.default_rng(1).choice(["young", "old", UNKNOWN], count, p=[0.45, 0.45, 0.1])
+    rows = table.rows.assign(age=ages, split="train")
+    return FaceTable(rows, table.root, CLASSES, {**ATTRIBUTES, "age": ("young", "old")})

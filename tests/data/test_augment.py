@@ -72,6 +72,20 @@ def test_the_state_of_the_process_plays_no_part_and_is_left_alone() -> None:
     np.testing.assert_array_equal(augmented(noise()), first)
 
 
+def test_transforms_draw_independently_of_each_other() -> None:
+    half = {
+        "mirror": albumentations.HorizontalFlip(p=0.5),
+        "turn": albumentations.VerticalFlip(p=0.5),
+    }
+    faces = np.repeat(noise()[:1], 200, axis=0)
+    drawn = Augmentation(half, 0)(faces, np.zeros(200, np.int64), np.arange(200))
+    same = [
+        [np.array_equal(face, faces[0, ::down, ::right]) for down in (1, -1) for right in (1, -1)]
+        for face in drawn
+    ]
+    assert (np.sum(same, axis=0) > 30).all()  # 50 of each way are expected
+
+
 def test_transforms_are_applied_in_their_order() -> None:
     mirror, blank = albumentations.HorizontalFlip(p=1.0), albumentations.VerticalFlip(p=1.0)
     augmentation = Augmentation({"mirror": mirror, "turn": blank}, 0)

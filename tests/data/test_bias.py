@@ -1,5 +1,6 @@
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,16 @@ from facebias.data.bias import (
     Association,
     AttributeShares,
     Bias,
+    CellShares,
+    UnderRepresentation,
     ValenceShares,
     compose,
 )
+from facebias.data.cells import cramers_v
 from facebias.data.composition import VARIANTS
 from facebias.data.table import FaceTable
 from facebias.errors import CompositionError, DataError
-from tests.data.made_tables import face_rows, face_table, random_table, shuffled
+from tests.data.made_tables import face_rows, face_table, random_table, shuffled, with_age
 
 EVEN = {"female": 0.5, "male": 0.5}
 
@@ -180,20 +184,24 @@ def by_valence(variant: str, dose: float = 0.6, within: str = "expression") -> V
     )
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(20, 120), st.integers(0, 1000), st.sampled_from(list(CLASSES)))
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(20, 40),
+    st.integers(0, 1000),
+    st.sampled_from(list(CLASSES)),
+    st.sampled_from(VARIANTS[1:]),
+)
 def test_variants_by_valence_differ_in_the_chosen_cells_alone(
-    fifths: int, seed: int, target: str
+    fifths: int, seed: int, target: str, biased: str
 ) -> None:
     within = "expression" if target == "valence" else "label"
     table = expressions_table(5 * fifths, seed, target)
     train = table.used("train")
     faces = {}
-    for variant in VARIANTS:
-        for dose in (0.2, 0.6, 0.8):
-            composed = compose(table, by_valence(variant, dose, within), seed)
-            faces[variant, dose] = composed.used("train")
-            pd.testing.assert_frame_equal(composed.used("test"), table.used("test"))
+    for variant, dose in (("balanced", 0.8), (biased, 0.2), (biased, 0.8)):
+        composed = compose(table, by_valence(variant, dose, within), seed)
+        faces[variant, dose] = composed.used("train")
+        pd.testing.assert_frame_equal(composed.used("test"), table.used("test"))
     assert len({len(rows) for rows in faces.values()}) == 1
     for rows in faces.values():
         assert rows["id"].is_unique
@@ -260,3 +268,124 @@ def test_an_association_ties_a_label_to_a_group_and_keeps_the_labels_of_its_twin
     for _, faces in free.groupby("label"):
         women = (faces["gender"] == "female").sum()
         assert abs(women - len(faces) / 2) < 1
+
+
+def test_an_association_by_strength_is_taken_at_the_total_of_its_twins() -> None:
+    def tied(v: float) -> Association:
+        return Association(
+            "tied", "gender", cramers_v=v, largest_cramers_v=0.5, pairs={"happy": "female"}
+        )
+
+    faces = {v: taken(split_table(), tied(v)) for v in (0.0, 0.25, 0.5)}
+    for v, rows in faces.items():
+        cells = pd.crosstab(rows["label"], rows["gender"])
+        assert cramers_v(cells) == pytest.approx(v, abs=0.02)
+        for column in ("label", "gender"):
+            counts = rows[column].value_counts().to_dict()
+            assert counts == faces[0.0][column].value_counts().to_dict()
+    for smaller, larger in pairwise(faces.values()):
+        sets = [set(rows.index[(rows["label"] == "happy") & (rows["gender"] == "female")])
+                for rows in (smaller, larger)]  # fmt: skip
+        assert sets[0] < sets[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cramers_v": 0.5},
+        {"pairs": {"happy": "female"}},
+        {"largest_cramers_v": 0.5},
+        {"cramers_v": 0.5, "pairs": {"happy": "female"}, "largest_cramers_v": 0.4},
+        {"cramers_v": 0.5, "pairs": {"happy": "female"}, "twins": [{}]},
+        {"cramers_v": 0.5, "pairs": {"happy": "female"}, "shares": {"happy": {"male": 1}}},
+    ],
+)
+def test_a_strength_needs_one_direction_and_a_direction_a_strength(options: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"bias\.cramers_v"):
+        Association("tied", "gender", **options)
+
+
+# Cells, and under-representation
+
+
+def test_joint_cells_have_their_shares() -> None:
+    table = with_age(600)
+    shares = {"happy": {"female": {"old": 0.5}}, "neutral": {"male": {"old": 0.1, "young": 0.4}}}
+    faces = taken(table, CellShares("cells", ["gender", "age"], shares, [None], 40))
+    counts = faces.groupby(["label", "gender", "age"]).size().to_dict()
+    assert counts == {
+        ("happy", "female", "old"): 20,
+        ("neutral", "male", "old"): 4,
+        ("neutral", "male", "young"): 16,
+    }
+
+
+def test_label_shares_keep_the_mix_of_a_column_and_one_total() -> None:
+    table = expressions_table(1000)
+    shares = {"positive": 0.1, "neutral": 0.1, "negative": 0.8}
+    biased = taken(table, CellShares("biased", (), shares, [None], within="expression"))
+    even = taken(table, CellShares("even", (), None, [shares], within="expression"))
+    assert len(biased) == len(even)
+    assert set(even["label"].value_counts()) <= {len(even) // 3, len(even) // 3 + 1}
+    source = table.used("train")
+    for faces in (biased, even):
+        for label, part in faces.groupby("label"):
+            mix = source[source["label"] == label]["expression"].value_counts(normalize=True)
+            found = part["expression"].value_counts().reindex(mix.index, fill_value=0)
+            assert (abs(found - mix * len(part)) < 1).all()
+
+
+def test_a_label_without_share_is_refused_unless_allowed() -> None:
+    with pytest.raises(CompositionError, match="no train face of neutral"):
+        taken(split_table(), CellShares("happy", (), {"happy": 1}))
+    only = taken(split_table(), CellShares("happy", (), {"happy": 1}, allow_absent=["neutral"]))
+    assert set(only["label"]) == {"happy"}
+
+
+BIASES: list[Bias] = [
+    dose(0.7, None),
+    CellShares("cells", ["gender"], {"happy": {"female": 3, "male": 1}, "neutral": {"male": 2}}),
+    CellShares("labels", (), {"happy": 1, "neutral": 2}),
+    UnderRepresentation("few", "gender", "female", 0.2),
+    Association("tied", "gender", cramers_v=0.2, pairs={"happy": "female"}),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(8, 24), st.integers(0, 1000), st.sampled_from(BIASES))
+def test_no_bias_takes_a_face_twice_or_minds_the_order_of_rows(
+    fifths: int, seed: int, bias: Bias
+) -> None:
+    table = random_table(5 * fifths, seed)
+    table = table.with_rows(table.rows.assign(split=["train"] * (4 * fifths) + ["test"] * fifths))
+    try:
+        composed = compose(table, bias, seed)
+    except CompositionError:
+        return
+    assert composed.used("train")["id"].is_unique
+    pd.testing.assert_frame_equal(composed.used("test"), table.used("test"))
+    again = compose(shuffled(table, seed), bias, seed).used("train")
+    assert set(again["id"]) == set(composed.used("train")["id"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(10, 25), st.integers(0, 1000), st.sampled_from([(1, 3), (2, 5), (4, 9)]))
+def test_factors_are_nested_and_others_make_up_for_the_group(
+    fifths: int, seed: int, tenths: tuple[int, int]
+) -> None:
+    table = random_table(5 * fifths, seed, split="train")
+    faces = [
+        taken(table, UnderRepresentation("few", "gender", "female", n / 10, tenths[0] / 10), seed)
+        for n in (*tenths, 10)
+    ]
+    for smaller, larger in pairwise(faces):
+        of_group = [set(each.index[each["gender"] == "female"]) for each in (smaller, larger)]
+        assert of_group[0] <= of_group[1]
+        counts = [each["label"].value_counts().to_dict() for each in (smaller, larger)]
+        assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(("factor", "smallest"), [(1.5, None), (0.1, 0.2), (-0.1, None)])
+def test_factors_that_are_none_are_told(factor: float, smallest: float | None) -> None:
+    with pytest.raises(DataError, match=rf"bias\.factor={factor}"):
+        UnderRepresentation("few", "gender", "female", factor, smallest)

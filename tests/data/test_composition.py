@@ -1,7 +1,9 @@
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from facebias.data.composition import (
     VARIANTS,
     association_counts,
     attribute_counts,
+    cell_counts,
     even_sequence,
     largest_remainder,
+    under_representation_counts,
     valence_counts,
 )
 from facebias.data.readers.folders import read_class_folders
@@ -321,6 +325,7 @@ def test_variants_by_valence_have_one_total_and_exact_shares(
     assert len(totals) == 1
 
 
+@settings(deadline=None)
 @given(AVAILABLE, DOSE)
 def test_no_larger_total_would_do_for_all_four(available: dict[str, int], dose: int) -> None:
     largest = next(
@@ -364,3 +369,99 @@ def test_too_large_a_total_by_valence_names_what_lacks_and_what_works() -> None:
         assert valence_counts(have, variant, 0.6, 0.6, total=187).sum() == 187
     with pytest.raises(CompositionError, match="negative: 0 of 1"):
         valence_counts(have.drop("negative"), "balanced", 0.6, 0.6)
+
+
+# Shares of cells, and under-representation
+
+NESTED = st.dictionaries(st.sampled_from(["class0", "class1"]), SHARES, min_size=1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TABLES.filter(lambda cells: len(cells) >= 2), NESTED, NESTED)
+def test_shares_of_cells_are_exact_and_twins_have_one_total(
+    cells: list[list[int]], shares: dict[str, dict[str, float]], other: dict[str, dict[str, float]]
+) -> None:
+    available = frame(cells)
+    totals = set()
+    for asked, twin in ((shares, other), (other, shares)):
+        counts = cell_counts(available, asked, [twin])
+        totals.add(total := int(counts.to_numpy().sum()))
+        assert (counts <= available).to_numpy().all()
+        named = [asked.get(label, {}).get(group, 0) for label in counts.index for group in GROUPS]
+        weights = [Fraction(share) for share in named]
+        assert counts.to_numpy().ravel().tolist() == exact_apportionment(total, weights)
+    assert len(totals) == 1
+    with pytest.raises(CompositionError):
+        cell_counts(available, shares, [other], total + 1)
+
+
+def test_shares_of_labels_alone() -> None:
+    available = pd.DataFrame({"all": [100, 300]}, index=["female", "male"])
+    counts = cell_counts(available, {"female": 0.2, "male": 0.8}, [{"female": 1, "male": 1}])
+    assert counts["all"].tolist() == [40, 160]
+    assert cell_counts(available, None, [{"female": 2, "male": 8}])["all"].tolist() == [100, 100]
+    with pytest.raises(CompositionError, match="female: 100 of 101") as caught:
+        cell_counts(available, None, total=202)
+    assert caught.value.todo == "set bias.total=200"
+
+
+def test_an_empty_cell_is_named() -> None:
+    with pytest.raises(CompositionError, match="class1, other: 0 of 1") as caught:
+        cell_counts(frame([[5, 5, 5], [5, 5, 0]]), None)
+    assert caught.value.todo == "choose shares that the data has"
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"joy": {"female": 1}},
+        {"class0": {"women": 1}},
+        {"class0": 1},
+        {"class0": {"female": -1}},
+        {"class0": {"female": 0}},
+        {},
+    ],
+)
+def test_shares_of_cells_that_are_none_are_refused(shares: dict[str, Any]) -> None:
+    with pytest.raises(CompositionError, match="the shares") as caught:
+        cell_counts(frame([[5, 5, 5]]), shares)
+    assert "female, male, other" in caught.value.expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(TABLES, st.lists(st.integers(0, 20), min_size=2, max_size=4, unique=True))
+def test_factors_have_one_total_and_are_nested(
+    cells: list[list[int]], twentieths: list[int]
+) -> None:
+    available, factors = frame(cells), sorted(Fraction(n, 20) for n in twentieths)
+    smallest = float(factors[0])
+    made = [
+        under_representation_counts(available, "female", float(factor), smallest)
+        for factor in factors
+    ]
+    for counts in made:
+        assert (counts <= available).to_numpy().all()
+        assert counts.sum(axis=1).tolist() == made[0].sum(axis=1).tolist()
+    for smaller, larger in pairwise(made):
+        assert (smaller["female"] <= larger["female"]).all()
+    for factor, counts in zip(factors, made, strict=True):
+        for row, have in zip(counts.to_numpy(), cells, strict=True):
+            weights = [have[0] * factor, Fraction(have[1]), Fraction(have[2])]
+            assert row.tolist() == exact_apportionment(int(row.sum()), weights)
+    least = available["female"] * smallest
+    assert (abs(made[0]["female"] - least) < 1 + 1e-9).all()
+
+
+def test_under_representation_in_full() -> None:
+    available = frame([[100, 60, 40], [50, 30, 20]])
+    cut = under_representation_counts(available, "female", 0.1, 0.1)
+    assert cut.to_numpy().tolist() == [[10, 60, 40], [5, 30, 20]]
+    twin = under_representation_counts(available, "female", 1, 0.1)
+    assert twin.to_numpy().tolist() == [[55, 33, 22], [28, 16, 11]]
+    half = under_representation_counts(available, "female", 0.1, 0.1, total=55)
+    assert half.sum(axis=1).tolist() == [37, 18]
+    with pytest.raises(CompositionError, match="class0: 110 of 133") as caught:
+        under_representation_counts(available, "female", 0.1, 0.1, total=200)
+    assert caught.value.todo == "set bias.total=165"
+    with pytest.raises(CompositionError, match=r"bias\.group is 'women'"):
+        under_representation_counts(available, "women", 0.1, 0.1)

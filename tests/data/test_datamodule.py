@@ -270,6 +270,20 @@ def test_the_number_of_workers_changes_nothing(faces: PreparedFaces) -> None:
         assert two.images.is_contiguous(memory_format=torch.channels_last)
 
 
+@TRAINS
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_augments_as_one_that_was_not_interrupted(
+    faces: PreparedFaces, tmp_path: Path, workers: int
+) -> None:
+    whole = fitted(loaders(faces, MOVE), tmp_path / "whole", 3)
+    fitted(loaders(faces, MOVE, workers=workers), tmp_path / "cut", 1)
+    resumed = fitted(loaders(faces, MOVE, workers=workers), tmp_path / "cut", 3, resume=True)
+    assert len(resumed.epochs) == 2
+    for mine, other in zip(resumed.epochs, whole.epochs[1:], strict=True):
+        for one, two in zip(mine, other, strict=True):
+            assert torch.equal(one.images, two.images)
+
+
 def test_augmentation_follows_the_row_and_not_the_batch(faces: PreparedFaces) -> None:
     module = loaders(faces, MOVE, batch_size=32)
     other = loaders(faces, MOVE, batch_size=11)

@@ -165,7 +165,13 @@ def test_the_split_file_says_of_every_face_where_it_went(faces_root: Path, tmp_p
     reasons = written["left_out"].str.replace(r"of .*", "of", regex=True).value_counts().to_dict()
     taken = sum(faces.class_counts())
     assert reasons == {"flipped copy of": 160, "": 104 + taken, NOT_COMPOSED: 120 - taken}
-    assert [path.name for path in tmp_path.iterdir()] == ["split.parquet"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "split.parquet",
+        "composition.json",
+        "normalisation.json",
+        "leaks.csv",
+        "leaks.png",
+    }
 
 
 def test_a_bad_image_is_found_behind_a_face_that_was_left_out(tmp_path: Path) -> None:
@@ -184,7 +190,16 @@ def test_copies_that_are_used_after_all_are_reported(
     with caplog.at_level("WARNING"):
         faces = prepared(faces_root, copies="report")
     assert len(faces.rows("train")) + len(faces.rows("validation")) == 320
-    assert "160 faces are copies" in caplog.text
+    assert "160 faces would have been left out" in caplog.text
+    assert "160 upside_down (0 across splits)" in caplog.text
+    assert faces.leaks is not None
+    assert set(faces.leaks["left_out"]) == {""}
+
+
+def test_copies_stop_where_they_are_errors(faces_root: Path) -> None:
+    with pytest.raises(DataError, match=r"160 upside_down \(0 across splits\)") as caught:
+        prepared(faces_root, copies="error")
+    assert "data.copies=drop" in caught.value.todo
 
 
 def test_unlabelled_faces_are_left_out(faces_root: Path) -> None:

@@ -35,7 +35,7 @@ def batch(count: int = 12, seed: int = 0) -> FaceBatch:
     random = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 1, 16, 16), dtype=torch.uint8, generator=random)
     labels = torch.arange(count) % 3
-    return FaceBatch(images, labels, torch.arange(count))
+    return FaceBatch(images, labels, torch.arange(count), torch.ones(count))
 
 
 def logged(model: FaceClassifier, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
@@ -61,6 +61,23 @@ def test_balanced_weights_make_every_class_weigh_the_same() -> None:
     assert classifier().loss.weight is None
 
 
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_weights_of_faces_make_a_weighted_mean_and_multiply_with_those_of_classes(
+    class_weights: str,
+) -> None:
+    model, faces = classifier(class_weights=class_weights).eval(), batch()
+    weights = torch.linspace(0, 2, len(faces.labels))
+    of_class = model.loss.weight
+    logits = model(faces.images)
+    plain = nn.functional.cross_entropy(logits, faces.labels, of_class)
+    assert torch.allclose(model.training_step(faces, 0), plain)
+    found = model.training_step(faces._replace(weights=weights), 0)
+    singly = nn.functional.cross_entropy(logits, faces.labels, reduction="none")
+    each = weights if of_class is None else weights * of_class[faces.labels]
+    assert torch.allclose(found, (singly * each).sum() / each.sum(), atol=1e-6)
+    assert not torch.allclose(found, plain)
+
+
 def test_validation_metrics_equal_scikit_learn_over_uneven_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -70,7 +87,7 @@ def test_validation_metrics_equal_scikit_learn_over_uneven_batches(
     model.on_validation_epoch_end()
     labels = np.concatenate([part.labels.numpy() for part in parts])
     scores = np.concatenate([model.predict_step(part, 0).detach().numpy() for part in parts])
-    losses = [model.loss(model(part.images), part.labels).item() for part in parts]
+    losses = [model.loss(model(part.images), part.labels, part.weights).item() for part in parts]
     expected = {
         "loss": np.average(losses, weights=[12, 5, 30]),
         "accuracy": accuracy_score(labels, predicted),
@@ -127,7 +144,7 @@ def step_twice(momentum: float) -> torch.Tensor:
     model.eval()
     for _ in range(2):
         optimizer.zero_grad()
-        model.loss(model(batch().images), batch().labels).backward()
+        model.loss(model(batch().images), batch().labels, batch().weights).backward()
         optimizer.step()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 

@@ -11,6 +11,7 @@ not read.
 
 import os
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import pandas as pd
 
 from facebias.data.readers.side_tables import SideRow, read_side_table
 from facebias.data.table import COLUMNS, UNKNOWN, FaceTable
-from facebias.errors import DataError
+from facebias.errors import ConfigError, DataError
 
 Record = dict[str, str | None]
 
@@ -35,6 +36,7 @@ def read_class_folders(
     splits: Mapping[str, str] | None = None,
     label_map: Mapping[str, str] | None = None,
     columns: Mapping[str, str] | None = None,
+    identity_pattern: str | None = None,
     provenance: str = "not stated",
 ) -> FaceTable:
     """Read faces whose folder names their class.
@@ -46,6 +48,8 @@ def read_class_folders(
         splits: name of a folder below the root: train, validation or test. Empty: no splits.
         label_map: name of a folder: its class, where they differ.
         columns: name of the column for an attribute, or for "source", where it differs.
+        identity_pattern: regular expression whose group is the person in a file name, such as
+            `(S[0-9]+)_` in `S010_004_00000017.png`; None: each image is a person of its own.
         provenance: who said what the groups are.
 
     Returns:
@@ -53,7 +57,8 @@ def read_class_folders(
         without a line has the group "unknown".
 
     Raises:
-        DataError: for a missing or empty folder, an unknown class, a CSV file that cannot be read.
+        DataError: for a missing or empty folder, an unknown class, a CSV file that cannot be read,
+            a file name that does not say the person.
     """
     folder = Path(root).expanduser()
     attributes = attributes or {}
@@ -63,9 +68,11 @@ def read_class_folders(
     for part, split in parts.items():
         records += _read_split(folder, folder / part, split, classes, label_map or {})
     _refuse_unlike(records, folder, classes, splits or {})
+    if identity_pattern is not None:
+        _name_people(records, identity_pattern)
     side_rows = [
         row
-        for file in _find_side_tables(folder)
+        for file in find_side_tables(folder)
         for row in read_side_table(file, attributes, columns or {})
     ]
     records += _join(records, side_rows, folder, attributes)
@@ -104,7 +111,7 @@ def _refuse_undecodable(folder: Path, name: str) -> None:
         ) from error
 
 
-def _find_side_tables(folder: Path) -> list[Path]:
+def find_side_tables(folder: Path) -> list[Path]:
     """Return the CSV files at any depth below a folder, by path."""
     found = []
     for place, folders, files in os.walk(folder):
@@ -217,6 +224,31 @@ def _refuse_unlike(
                 f"images of every class: {', '.join(classes)}",
                 "add them, or leave the class out of data.reader.classes",
             )
+
+
+def _name_people(records: Sequence[Record], pattern: str) -> None:
+    """Put the person that a file name says into each record."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"data.reader.identity_pattern={pattern!r} is no regular expression ({error})",
+            "one such as (S[0-9]+)_",
+        ) from error
+    if expression.groups != 1:
+        raise ConfigError(
+            f"data.reader.identity_pattern={pattern!r} has {expression.groups} groups",
+            "one group, which is the person, such as (S[0-9]+)_",
+        )
+    for record in records:
+        found = expression.match(posixpath.basename(str(record["source"])))
+        if found is None or not found[1]:
+            raise DataError(
+                f"the name of {record['source']} does not say the person",
+                f"names that begin as {pattern}",
+                "correct data.reader.identity_pattern, or move the image away",
+            )
+        record["identity"] = found[1]
 
 
 def _join(

@@ -32,7 +32,7 @@ _BYTE_ORDER_MARKS = (
 _UNPARSABLE = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 _LISTED = 10  # columns that a message names
 # How tables write that they do not know; a group that is declared under such a name is a group.
-_NOTHING = frozenset({"", UNKNOWN, "na", "n/a", "nan", "none", "null", "?"})
+NOTHING = frozenset({"", UNKNOWN, "na", "n/a", "nan", "none", "null", "?"})
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,13 @@ def _groups(
     columns: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the group of each attribute, "unknown" where the record does not say."""
-    sources = [_lower(record), *(_lower(each) for each in _nested(file, line, record))]
+    sources = [_lower(record), *(_lower(each) for each in nested_records(file, line, record))]
     groups = {}
     for attribute, declared in attributes.items():
         column = columns.get(attribute, attribute).lower()
         values = (each.get(column) for each in sources)
         said = {str(value).strip() for value in values if value is not None}
-        said = {value for value in said if value.lower() not in _NOTHING or value in declared}
+        said = {value for value in said if value.lower() not in NOTHING or value in declared}
         if len(said) > 1:
             raise DataError(
                 f"{file}, line {line}: {attribute} is {' and '.join(sorted(said))}",
@@ -181,7 +181,7 @@ def _lower(record: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name).lower(): value for name, value in record.items()}
 
 
-def _nested(file: Path, line: int, record: Mapping[str, str]) -> list[Mapping[str, Any]]:
+def nested_records(file: Path, line: int, record: Mapping[str, str]) -> list[Mapping[str, Any]]:
     """Return what each column with JSON or Python text says, such as `file_attributes`."""
     found: list[Mapping[str, Any]] = []
     for name, text in record.items():

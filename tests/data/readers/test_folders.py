@@ -8,10 +8,12 @@ from PIL import Image
 
 from facebias.data.readers.folders import find_images, read_class_folders
 from facebias.data.table import FaceTable
-from facebias.errors import DataError
+from facebias.errors import ConfigError, DataError
 from tests.drawn_faces import ATTRIBUTES, CLASSES
+from tests.lookalikes.ckplus import write_ckplus
 
 SPLITS = {"train": "train", "test": "test"}
+CLASSES_OF_TWO = ["happy", "neutral"]
 GENDER = {"gender": ["female", "male"]}
 
 
@@ -185,6 +187,35 @@ def test_images_beside_class_folders_are_refused(tmp_path: Path) -> None:
     add_image(two_classes(tmp_path) / "im4.png")
     with pytest.raises(DataError, match="1 images beside its class folders"):
         read(tmp_path)
+
+
+# People
+
+
+def test_faces_of_a_person_whose_name_is_in_the_files_share_an_identity(tmp_path: Path) -> None:
+    write_ckplus(tmp_path, people=3)
+    table = read_class_folders(
+        str(tmp_path),
+        ["anger", "contempt", "disgust", "fear", "happy", "sad", "surprise"],
+        label_map={"sadness": "sad"},
+        identity_pattern="(S[0-9]+)_",
+    )
+    assert table.rows["identity"].value_counts().to_dict() == {"S010": 21, "S017": 21, "S024": 21}
+    assert table.rows["id"].is_unique
+    assert set(table.rows["label"]) == set(table.classes)
+
+
+def test_a_name_that_does_not_say_the_person_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"happy/im1\.png does not say the person"):
+        read_class_folders(
+            str(two_classes(tmp_path)), CLASSES_OF_TWO, identity_pattern="(S[0-9]+)_"
+        )
+
+
+@pytest.mark.parametrize("pattern", ["S[0-9]+", "(S)([0-9]+)", "(S"])
+def test_a_pattern_without_one_group_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match="identity_pattern"):
+        read_class_folders(str(two_classes(tmp_path)), CLASSES_OF_TWO, identity_pattern=pattern)
 
 
 # Side tables

@@ -1,0 +1,185 @@
+"""Tables as they lie on disk: CSV and Parquet files read into data frames."""
+
+import codecs
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from pandas.io.parsers import TextFileReader
+from pyarrow import parquet
+
+from facebias.errors import DataError
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LISTED = 10  # columns that a message names
+_PART = 1 << 16  # lines that are parsed at a time: the parser needs several times their memory
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Args:
+        path: a Parquet file (`.parquet`, `.pq`), or CSV in UTF-8 or UTF-16, whose columns commas,
+            semicolons or tabs part.
+        columns: those to read; None: all.
+
+    Returns:
+        A row a record. Of a CSV file the values are text without spaces around them, NaN where
+        there is nothing, and the index is the line in the file; blank lines are left out. Of a
+        Parquet file the index is the row, from 1. The names of columns have no spaces around them.
+
+    Raises:
+        DataError: if there is no such file, it has no rows, lacks a column, or cannot be read.
+    """
+    there = column_names(path)
+    wanted = there if columns is None else list(columns)
+    require_columns(pd.DataFrame(columns=there), path, wanted)
+    frame = _read_parquet(path, wanted) if _is_parquet(path) else _read_csv(path, wanted)
+    if frame.empty:
+        raise DataError(f"{path} has no rows", "a row a face", "fill it")
+    return frame[wanted]
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns, without spaces around them.
+
+    Raises:
+        DataError: if there is no such file, it cannot be read, or two columns have one name.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", "a CSV or Parquet file with a row a face")
+    names = _parquet_names(path) if _is_parquet(path) else _csv_names(path)
+    stripped = [name.strip() for name in names]
+    twice = {name for name in stripped if stripped.count(name) > 1}
+    if twice:
+        raise DataError(
+            f"{path} has the column {', '.join(sorted(twice))} twice",
+            "a name of its own for every column",
+            "rename one of them",
+        )
+    return stripped
+
+
+def require_columns(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        DataError: naming the columns that it has.
+    """
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        there = [str(name) for name in frame.columns]
+        more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+        raise DataError(
+            f"{path} has the columns {', '.join(there[:_LISTED])}{more}",
+            f"the column {', '.join(missing)}",
+            "add it, or name yours with columns: {MEANING: COLUMN}",
+        )
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def _parquet_names(path: Path) -> list[str]:
+    try:
+        return list(parquet.read_schema(path).names)
+    except (ValueError, OSError) as error:  # what pyarrow raises
+        raise _no_parquet(path, error) from error
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    names = [name for name in _parquet_names(path) if name.strip() in wanted]
+    try:
+        # Whatever was the index of whoever wrote it is a column as any other.
+        frame = parquet.read_table(path, columns=names).to_pandas(ignore_metadata=True)
+    except (ValueError, OSError) as error:
+        raise _no_parquet(path, error) from error
+    frame.columns = frame.columns.str.strip()
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
+
+
+def _no_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is no Parquet file ({error})", "a CSV or Parquet file")
+
+
+def _csv_names(path: Path) -> list[str]:
+    with _csv_parts(path) as parts:
+        return [str(name) for name in parts.read(0).columns]
+
+
+def _read_csv(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    with _csv_parts(path) as parts:
+        return pd.concat([_cleaned(part)[list(wanted)] for part in parts])
+
+
+def _cleaned(part: pd.DataFrame) -> pd.DataFrame:
+    """Return lines without spaces around their values, and without blank lines."""
+    part.index += 2  # line 1 is the header
+    part.columns = part.columns.str.strip()
+    there = pd.Series(False, index=part.index)
+    for name in part:
+        text = part[name].str.strip()
+        filled = text.notna() & (text != "")
+        part[name] = text if filled.all() else text.where(filled)
+        there |= filled
+    return part if there.all() else part[there]
+
+
+@contextmanager
+def _csv_parts(path: Path) -> Iterator[TextFileReader]:
+    """Open a CSV file, to be read in parts: text as it stands, NaN where there is nothing.
+
+    Raises:
+        DataError: if it, or a line that is read meanwhile, is no CSV.
+    """
+    encoding, delimiter = _dialect(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            with pd.read_csv(
+                path,
+                sep=delimiter,
+                encoding=encoding,
+                dtype=str,
+                keep_default_na=False,
+                na_values=[""],
+                skip_blank_lines=False,  # so that rows and lines keep step
+                index_col=False,
+                chunksize=_PART,
+            ) as parts:
+                yield parts
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not {encoding} text (at {error.start})",
+            "a CSV file in UTF-8, or in UTF-16 with a byte order mark",
+            "save it as UTF-8",
+        ) from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(
+            f"{path} is empty", "a header line with the names of the columns"
+        ) from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path}: its lines have more values than the header has names",
+            "a name for every column",
+            "write the names into the first line, or quote values that hold the delimiter",
+        ) from error
+    except (pd.errors.ParserError, ValueError) as error:
+        raise DataError(f"{path}: {str(error).strip()}", "a CSV file") from error
+
+
+def _dialect(path: Path) -> tuple[str, str]:
+    """Return the encoding of a CSV file, and what parts the columns of its header."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
+    header = start.decode(encoding, errors="ignore").partition("\n")[0]
+    return encoding, max(",;\t", key=header.count)
