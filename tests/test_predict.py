@@ -109,8 +109,8 @@ def generated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
     faces = write_folder(folder / "faces", generated_rows(120))
     options = ("data=faces", "data.height=32", "bias=balanced", "callbacks.cam=null")
-    options = (*options, "data.copies=report")  # drawn faces differ by shift and light alone
-    return train(compose_train(folder, faces, *options))
+    # Drawn faces differ by shift and light alone.
+    return train(compose_train(folder, faces, *options, "data.copies=report"))
 
 
 def test_a_run_on_generated_faces_keeps_persons_together_and_composes(generated_run: Path) -> None:
