@@ -251,7 +251,7 @@ def write_leaks(folder: Path, pairs: pd.DataFrame, rows: pd.DataFrame, read: Rea
         folder / LEAKS_SHEET,
         lines,
         title=f"{len(pairs):,} pairs, {len(shown)} of them shown",
-        note="last, how alike: 1 for equal pixels, 0.5 and more for copies",
+        note="score: 1 for equal pixels, 0.5 at the limit",
     )
 
 
