@@ -1,11 +1,15 @@
 """What every test may use."""
 
+import logging
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 
+from facebias.commandline import run_verb
 from tests.drawn_faces import write_class_folders
 
 # Before any library reads them.
@@ -47,3 +51,24 @@ def reference_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def run_as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Return a function of (config name, schema, verb, *arguments) that gives the exit code."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(config_name: str, schema: type, verb: Callable[..., Path], *arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", [config_name, *arguments])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        try:
+            run_verb(config_name, schema, verb)
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    GlobalHydra.instance().clear()

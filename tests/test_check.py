@@ -1,22 +1,19 @@
 """`python -m facebias.check`, from a folder to a card."""
 
 import json
-import logging
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from PIL import Image
 
 from facebias import schemas
 from facebias.check import check
-from facebias.commandline import run_verb
 from facebias.config import build, conf_folder
 from facebias.config import check as check_config
 from tests.drawn_faces import CLASSES, DrawnFace
@@ -40,27 +37,14 @@ def guessed(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_as_command: Callable[..., int]
+) -> Command:
     """Return a function that runs the verb in a folder of its own and gives its exit code."""
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["check", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            run_verb("check", schemas.Check, check)
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    GlobalHydra.instance().clear()
+    return partial(run_as_command, "check", schemas.Check, check)
 
 
 def content(folder: Path) -> dict[str, Any]:

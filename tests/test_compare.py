@@ -1,19 +1,16 @@
 """`python -m facebias.compare`, from two trainings to a folder."""
 
 import json
-import logging
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from PIL import Image
 
-from facebias.commandline import run_verb
 from facebias.compare import compare
 from facebias.predict import predict
 from facebias.schemas import Compare
@@ -47,27 +44,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> tuple[Path, P
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_as_command: Callable[..., int]
+) -> Command:
     """Return a function that runs the verb in a folder of its own and gives its exit code."""
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["compare", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            run_verb("compare", Compare, compare)
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    GlobalHydra.instance().clear()
+    return partial(run_as_command, "compare", Compare, compare)
 
 
 def test_two_runs_become_a_table_and_a_picture(

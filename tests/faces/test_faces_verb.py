@@ -1,16 +1,14 @@
 """`python -m facebias.faces`: from the command line to a folder."""
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from facebias.commandline import run_verb
 from facebias.faces.__main__ import generate
 from facebias.faces.factors import FaceFactors
 from facebias.faces.writer import read_faces
@@ -20,25 +18,12 @@ Command = Callable[..., int]
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_as_command: Callable[..., int]
+) -> Command:
     """Return a function that runs the verb in an empty folder and gives its exit code."""
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["faces", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            run_verb("faces", Faces, generate)
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    GlobalHydra.instance().clear()
+    return partial(run_as_command, "faces", Faces, generate)
 
 
 def _process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
