@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
 
+from facebias.callbacks.dice import DiceCallback
 from facebias.config import build
 from facebias.data.augment import Augmentation
 from facebias.data.datamodule import FaceDataModule
@@ -170,6 +171,7 @@ def assemble_trainer(config: DictConfig) -> pl.Trainer:
             "set trainer.devices=1, and run several seeds or variants beside each other",
         )
     callbacks = [build(node) for node in config.callbacks.values() if node is not None]
+    callbacks.append(DiceCallback(config.seed))
     nodes = config.get("logger", {})
     loggers = [_logger(str(name), node) for name, node in nodes.items() if node is not None]
     _quiet()
