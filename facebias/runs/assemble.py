@@ -171,7 +171,8 @@ def assemble_trainer(config: DictConfig) -> pl.Trainer:
             "set trainer.devices=1, and run several seeds or variants beside each other",
         )
     callbacks = [build(node) for node in config.callbacks.values() if node is not None]
-    callbacks.append(DiceCallback(config.seed))
+    if "seed" in config:  # a training; a prediction draws nothing
+        callbacks.append(DiceCallback(config.seed))
     nodes = config.get("logger", {})
     loggers = [_logger(str(name), node) for name, node in nodes.items() if node is not None]
     _quiet()
