@@ -57,8 +57,10 @@ def _print_shares(shares: "pd.DataFrame") -> None:
             continue
         for row in rows.sort_values("share", kind="stable").head(_LOWEST).itertuples():
             group = "" if by == "all" else f" {row.group}"
-            bad = f", {row.bad:,} cannot be read" if row.bad else ""
-            print(f"{by}{group}: {row.found:,} of {row.photos:,} ({row.share:.1%}){bad}")
+            bad = f", {row.bad:,} more cannot be read" if row.bad else ""
+            readable = row.photos - row.bad
+            share = f" ({row.share:.1%})" if readable else ""
+            print(f"{by}{group}: {row.found:,} of {readable:,}{share}{bad}")
         if len(rows) > _LOWEST:
             print(f"{by}: {len(rows) - _LOWEST} more in found.csv, none of them lower")
 

@@ -52,7 +52,7 @@ class ReadClassFolders:
 
 @dataclass
 class ReadTable:
-    """`facebias.data.readers.tables.read_table`: one CSV or Parquet file with a row a face."""
+    """`facebias.data.readers.tables.read_table`: one CSV, JSON or Parquet file with a row a face."""
 
     file: str = MISSING
     root: str = MISSING
@@ -415,7 +415,7 @@ TARGETS: dict[str, type] = {
 class SideTable:
     """A file that says groups of the faces of any data set; no file: none."""
 
-    file: str | None = value(None)  # CSV or Parquet, a row a face
+    file: str | None = value(None)  # CSV, JSON or Parquet, a row a face
     key: str | None = value(None)  # column with the face's id, path or file name; null: found
     attributes: dict[str, list[str]] | None = value(None)  # [] for the groups that are found
     columns: dict[str, str] | None = value(None)  # attribute: column, where they differ

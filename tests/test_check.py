@@ -1,6 +1,7 @@
 """`python -m facebias.check`, from a folder to a card."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,9 @@ def test_a_card_is_a_page_its_numbers_and_its_pictures(card: Path) -> None:
     assert 'src="http' not in page
     for label in CLASSES:
         assert f"<figcaption>{label}</figcaption>" in page
+    # A phone shows the first columns: what is measured, and its values.
+    assert len(re.findall("<th>measure</th><th>.*unbiased to biased</th></tr>", page)) == 2
+    assert len(re.findall("</td><td class=.text small.>0 up to 1</td></tr>", page)) >= 4
 
 
 def test_the_numbers_are_those_of_the_table(card: Path) -> None:

@@ -36,7 +36,7 @@ def clusters(links: pd.DataFrame, order: npt.NDArray[np.int64], count: int) -> C
         count: number of positions.
     """
     found = Clusters(np.arange(count), np.zeros(count, int), np.ones(count), np.zeros(count))
-    ways, seen = _ways(links), set[int]()
+    ways, seen = _ways(links, order), set[int]()
     for start in order.tolist():
         if start in seen or start not in ways:
             continue
@@ -54,12 +54,18 @@ def clusters(links: pd.DataFrame, order: npt.NDArray[np.int64], count: int) -> C
     return found
 
 
-def _ways(links: pd.DataFrame) -> dict[int, list[tuple[float, int, int, float]]]:
-    """Return for each linked position the others: score, position, turn, shift; the best first."""
+def _ways(
+    links: pd.DataFrame, order: npt.NDArray[np.int64]
+) -> dict[int, list[tuple[float, int, int, float]]]:
+    """Return for each linked position the others: score, position, turn, shift; the best first.
+
+    Of links as good, the one to the face that comes first: the order of links plays no part.
+    """
     ways, back = defaultdict(list), inverse_turns()
     for first, second, turn, score, shift in links.itertuples(index=False):
         ways[first].append((score, second, turn, shift))
         ways[second].append((score, first, int(back[turn]), shift))
+    rank = {place: number for number, place in enumerate(order.tolist())}
     for others in ways.values():
-        others.sort(key=lambda way: -way[0])
+        others.sort(key=lambda way: (-way[0], rank.get(way[1], len(rank)), *way[2:]))
     return ways

@@ -213,7 +213,15 @@ def _flat(
         if isinstance(share, Mapping):
             yield from _flat(share, (*path, str(name)))
         else:
-            yield (*path, str(name)), float(share)
+            yield (*path, str(name)), _number(share)
+
+
+def _number(share: Any) -> float:  # noqa: ANN401
+    """Return a share as a number; what is none is NaN, which no share may be."""
+    try:
+        return float(share)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def _is_cell(available: pd.DataFrame, path: tuple[str, ...]) -> bool:
@@ -424,7 +432,7 @@ def own_for_each(available: pd.DataFrame, shares: Mapping[str, GroupShares]) -> 
 def _aligned(available: pd.DataFrame, shares: GroupShares) -> Shares:
     """Return the shares in the order of the groups."""
     unknown = [group for group in shares if group not in available.columns]
-    values = np.array([float(shares.get(group, 0)) for group in available.columns])
+    values = np.array([_number(shares.get(group, 0)) for group in available.columns])
     if unknown or not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise CompositionError(
             f"the shares {dict(shares)}",

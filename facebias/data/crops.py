@@ -143,7 +143,7 @@ def read_photos(
 
     Raises:
         DataError: for a folder without photos, photos in folders deeper than that, names that a
-            table of faces could not be read back with.
+            table of faces could not be read back with, links that lead out of the folder.
     """
     if not root.is_dir():
         raise DataError(f"there is no folder {root}", "a folder of photos", "check photos=FOLDER")
@@ -156,6 +156,7 @@ def read_photos(
     classes = sorted({parts[-1] for parts in places if len(parts) > bool(splits)})
     photos = read_class_folders(str(root), classes, attributes, splits or None, columns=columns)
     _refuse_names(photos)
+    _refuse_links_outside(photos)
     return photos
 
 
@@ -194,6 +195,19 @@ def _refuse_names(photos: FaceTable) -> None:
                 f"{photos.root} has a photo {source!r}",
                 "names without control characters, and folders without blanks around their names",
                 "rename it",
+            )
+
+
+def _refuse_links_outside(photos: FaceTable) -> None:
+    """Refuse links to photos elsewhere: whoever made the folder would choose what is copied."""
+    root = photos.root.resolve()
+    for source in photos.used()["source"]:
+        photo = photos.root / source
+        if not photo.resolve().is_relative_to(root):
+            raise DataError(
+                f"{photo} is a link that leads out of {photos.root}, to {photo.resolve()}",
+                "photos below the folder",
+                "copy the photo to its place, or crop the folder that it comes from",
             )
 
 

@@ -3,8 +3,6 @@
 `facebias.data.duplicates` finds the copies; here they become clusters, and clusters decisions.
 """
 
-import logging
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -12,11 +10,9 @@ import pandas as pd
 from facebias.data.clusters import Clusters, clusters
 from facebias.data.duplicates import CONSTANT, find_links
 from facebias.data.fingerprints import fingerprints
-from facebias.data.leaks import count_kinds, list_pairs, refuse_leaks
+from facebias.data.leaks import list_pairs, refuse_leaks, warn_of_leaks
 from facebias.data.store import FaceStore
 from facebias.data.table import FaceTable
-
-logger = logging.getLogger(__name__)
 
 _RANK = {"test": 0, "validation": 1, "train": 2}
 
@@ -27,7 +23,9 @@ def guard(table: FaceTable, store: FaceStore, copies: str) -> tuple[FaceTable, p
     Args:
         table: with the column `row`, -1 where there is no image.
         store: the decoded faces.
-        copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all.
+        copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all, for
+            those who find that the gate errs: then only copies with equal pixels, in any form,
+            share their identity, and near ones are as any two faces.
 
     Returns:
         The table, and the pairs of faces that leak or contradict each other; see `gate`.
@@ -48,20 +46,15 @@ def guard(table: FaceTable, store: FaceStore, copies: str) -> tuple[FaceTable, p
     if copies == "error":
         refuse_leaks(pairs)
     if copies == "report":
-        _warn(table, gated, pairs)
-        return table, pairs.assign(left_out="")
+        warn_of_leaks(pairs)
+        alike, _ = gate(table, links[links["score"] == 1], constant)
+        return with_all_faces(alike, table), pairs.assign(left_out="")
     return gated, pairs
 
 
-def _warn(table: FaceTable, gated: FaceTable, pairs: pd.DataFrame) -> None:
-    """Say how many faces are used that would have been left out."""
-    count = int((gated.rows["left_out"] != table.rows["left_out"]).sum())
-    if count:
-        logger.warning(
-            "%s faces would have been left out (data.copies=report uses them): %s",
-            f"{count:,}",
-            count_kinds(pairs),
-        )
+def with_all_faces(gated: FaceTable, table: FaceTable) -> FaceTable:
+    """Return gated faces with their identities, and none left out that was not before the gate."""
+    return gated.with_rows(gated.rows.assign(left_out=table.rows["left_out"]))
 
 
 def gate(
@@ -72,7 +65,8 @@ def gate(
     - Persons who share a picture become one person, with all of their pictures.
     - A flipped copy of another face is left out: it is no new face.
     - Of a picture in two official splits, the copy in train is left out, then the one in
-      validation. So are a person's faces, where the data set says who is who.
+      validation. So are a person's faces, where the data set says who is who. Faces without a
+      split count as train faces: our splits are drawn from both.
     - Copies within a split, exact or near, stay and share their identity, so that no split of
       ours parts them.
     - Of a picture under two labels nobody knows which is right: all of its copies are left out.
@@ -88,23 +82,27 @@ def gate(
     Returns:
         The table with `identity` and `left_out` filled in, in the same order of rows, and the
         pairs of faces that leak or contradict each other, with the columns of `pair_columns`:
-        each copy with the first of its cluster, each face left out for its person with one of the
-        split that keeps it. `score` is 1 for equal pixels, towards 0.5 the less alike; `left_out`
-        says which of the two is: first, second, both, or "" for none.
+        each copy with the first of its cluster, each face whose person is in another official
+        split, and of which no copy is there, with a face of that split. `score` is 1 for equal
+        pixels, towards 0.5 the less alike; `left_out` says which of the two is: first, second,
+        both, or "" for none.
     """
     rows = table.rows.reset_index(drop=True)
     blank = (rows["left_out"] == "") & constant
     rows["left_out"] = rows["left_out"].mask(blank, "constant image")
     used = rows["left_out"] == ""
-    rank = rows["split"].map(_RANK).fillna(len(_RANK)).astype(int)
+    rank = rows["split"].map(_RANK).fillna(_RANK["train"]).astype(int)
     order = _order(rows[used], rank)
     found = clusters(links, order, len(rows))
-    told, rows["identity"] = rows["identity"], _persons(rows, order, found.first[order])
+    rows["identity"] = _persons(rows["identity"], order, found.first[order])
     rows["left_out"] = rows["left_out"].where(~used, _reasons(rows, rank, found))
-    kept = _keepers(rows.assign(identity=told), rank, order)
+    elsewhere = _elsewhere(rows["identity"].loc[order], rank)
+    kept = _elsewhere(rows["identity"].loc[order[rows["left_out"].loc[order] == ""]], rank)
     person = "the same person as " + kept.map(rows["id"])
-    rows["left_out"] = rows["left_out"].mask(kept.notna(), person)
-    pairs = list_pairs(table, rows, found, kept)
+    rows["left_out"] = rows["left_out"].mask(kept.reindex(rows.index).notna(), person)
+    copied = rank > rank.to_numpy()[found.first]
+    persons = kept.combine_first(elsewhere[~copied.loc[elsewhere.index]])
+    pairs = list_pairs(table, rows, found, persons)
     return table.with_rows(rows.set_axis(table.rows.index)), pairs
 
 
@@ -120,19 +118,21 @@ def _order(rows: pd.DataFrame, rank: pd.Series) -> npt.NDArray[np.int64]:
 
 
 def _persons(
-    rows: pd.DataFrame, order: npt.NDArray[np.int64], first: npt.NDArray[np.int64]
+    told: pd.Series, order: npt.NDArray[np.int64], first: npt.NDArray[np.int64]
 ) -> pd.Series:
     """Give all faces that are joined by pictures or persons the identity of the first of them."""
-    persons, names = pd.factorize(rows["identity"].loc[order])
-    numbers = pd.Series(persons, index=order)
+    persons, names = pd.factorize(told.loc[order])
+    numbers = pd.Series(persons)
     while True:
         joined = numbers.groupby(first).transform("min")
         joined = joined.groupby(persons).transform("min")
         if joined.equals(numbers):
             break
         numbers = joined
-    joined = pd.Series(names.to_numpy(object)[numbers], index=order)
-    return joined.reindex(rows.index).fillna(rows["identity"])
+    of_name = numbers.groupby(persons).first()  # by number: 0, 1, ...
+    joined_names = pd.Series(names.to_numpy(object)[of_name.to_numpy(np.int64)], index=names)
+    joined = told.map(joined_names).astype(object).fillna(told)  # unused ones keep to their person
+    return joined.astype(told.dtype)
 
 
 def _reasons(rows: pd.DataFrame, rank: pd.Series, found: Clusters) -> pd.Series:
@@ -147,13 +147,13 @@ def _reasons(rows: pd.DataFrame, rank: pd.Series, found: Clusters) -> pd.Series:
     return reasons.mask(rows["split"] == "test", "")
 
 
-def _keepers(rows: pd.DataFrame, rank: pd.Series, order: npt.NDArray[np.int64]) -> pd.Series:
-    """Return for each face whose person is kept in another official split a face of it there.
+def _elsewhere(identities: pd.Series, rank: pd.Series) -> pd.Series:
+    """Return, of those whose person is in a split before theirs, the first face of it there.
 
-    Only where the data set says who is who: there, an identity is not the face's own name.
+    Args:
+        identities: of positions, in the order of `_order`.
+        rank: of the split of each position.
     """
-    told = rows.loc[order].assign(rank=rank.loc[order], position=order)
-    told = told[(told["left_out"] == "") & (told["identity"] != told["id"])]
-    told = told[told["rank"] < len(_RANK)]
-    first = told.groupby("identity")[["position", "rank"]].transform("first")
-    return first["position"][told["rank"] > first["rank"]].reindex(rows.index)
+    faces = pd.DataFrame({"position": identities.index, "rank": rank.loc[identities.index]})
+    first = faces.groupby(identities).transform("first")
+    return first["position"][faces["rank"] > first["rank"]]

@@ -1,5 +1,6 @@
 """The pairs of faces that leak or contradict each other: listed, counted, shown."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from facebias.data.table import FaceTable
 from facebias.errors import DataError
 from facebias.files import whole_file
 from facebias.pictures import Cell, Row, write_rows
+
+logger = logging.getLogger(__name__)
 
 LEAKS_FILE, LEAKS_SHEET = "leaks.csv", "leaks.png"
 
@@ -52,7 +55,7 @@ def no_pairs(attributes: Iterable[str]) -> pd.DataFrame:
 
 
 def list_pairs(
-    table: FaceTable, rows: pd.DataFrame, found: Clusters, kept: pd.Series
+    table: FaceTable, rows: pd.DataFrame, found: Clusters, persons: pd.Series
 ) -> pd.DataFrame:
     """List the pairs; each face stands beside the first of its cluster, never each with each.
 
@@ -60,7 +63,7 @@ def list_pairs(
         table: for its attributes.
         rows: of the table, by position, as the gate left them.
         found: clusters of these positions.
-        kept: for each face left out for its person, a face of that person that is kept.
+        persons: for each face whose person is in another split, a face of that person there.
 
     Returns:
         The columns of `pair_columns`; see `facebias.data.leakage.gate`.
@@ -69,14 +72,12 @@ def list_pairs(
     labels = rows["label"].iloc[copies], rows["label"].iloc[found.first[copies]]
     known = labels[0].notna().to_numpy() & labels[1].notna().to_numpy()
     two = copies[known & (labels[0].to_numpy(object) != labels[1].to_numpy(object))]
-    persons = kept.dropna().astype(np.int64)
+    places = persons.to_numpy(np.int64)
     blank = np.flatnonzero(rows["left_out"] == "constant image")
     listed = pd.concat(
         [
             _side_by_side(table, rows, found.first[two], two, "label_conflict", found.score[two]),
-            _side_by_side(
-                table, rows, persons.to_numpy(), persons.index.to_numpy(), "identity", np.nan
-            ),
+            _side_by_side(table, rows, places, persons.index.to_numpy(), "identity", np.nan),
             _side_by_side(
                 table,
                 rows,
@@ -130,7 +131,7 @@ def refuse_leaks(pairs: pd.DataFrame) -> None:
     Raises:
         DataError: that says how many pairs there are of each kind, and names the first.
     """
-    wrong = pairs[(pairs["left_out"] != "") | (pairs["kind"] == "label_conflict")]
+    wrong = _wrong(pairs)
     if wrong.empty:
         return
     first = wrong.iloc[0]
@@ -141,6 +142,24 @@ def refuse_leaks(pairs: pd.DataFrame) -> None:
         "no copies across splits, no flipped copies, one label a picture (data.copies=error)",
         "take one of each pair out of the data set, or let data.copies=drop leave it out",
     )
+
+
+def warn_of_leaks(pairs: pd.DataFrame) -> None:
+    """Say how many pairs leak or contradict each other, or may yet leak, where all are used.
+
+    Splits of ours keep equal pixels together, not near copies.
+    """
+    leaking = pairs[pairs.index.isin(_wrong(pairs).index) | pairs["kind"].isin(("near", "shifted"))]
+    if not leaking.empty:
+        logger.warning(
+            "the faces leak or contradict each other (data.copies=report uses all, and may part "
+            "near copies): %s",
+            count_kinds(leaking),
+        )
+
+
+def _wrong(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[(pairs["left_out"] != "") | (pairs["kind"] == "label_conflict")]
 
 
 def _place(pair: pd.Series, side: str) -> str:
@@ -159,8 +178,13 @@ def count_kinds(pairs: pd.DataFrame) -> str:
 
 
 def _across(pairs: pd.DataFrame) -> pd.Series:
-    known = pairs["first_split"].notna() & pairs["second_split"].notna()
-    return known & (pairs["first_split"] != pairs["second_split"])
+    splits = _given(pairs)
+    return splits["first_split"] != splits["second_split"]
+
+
+def _given(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the splits of both faces; one without a split is given for train."""
+    return pairs[["first_split", "second_split"]].astype(object).fillna("train")
 
 
 def inflated_groups(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -173,11 +197,11 @@ def inflated_groups(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> pd.D
 
     Returns:
         `attribute`, `group`, `n` faces used of it in the split, `copied`: how many of these had a
-        copy, or their person, in the official train split, and `share`: copied / n. The first row
-        is of everybody.
+        copy, or their person, among the faces given for train (of the official train split, or of
+        none), and `share`: copied / n. The first row is of everybody.
     """
     measured = rows[(rows["split"] == split) & (rows["left_out"] == "")]
-    copied = measured["id"].isin(_copied_in_train(pairs))
+    copied = measured["identity"].isin(_people_in_both(pairs, rows, split))
     everybody = pd.Series("all", index=measured.index)
     counts = [_copied(copied, "all", everybody)]
     counts += [_copied(copied, name, measured[name]) for name in _attributes(pairs)]
@@ -214,18 +238,19 @@ def inflation_lines(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> list
     everybody = groups.iloc[0]
     return [
         f"leaks: {everybody['copied']:,} of {everybody['n']:,} {split} faces have a copy, or their "
-        f"person, in the official train split; if used, they inflate {'; '.join(shares) or 'all'}"
+        f"person, among the faces given for train; if used, these inflate "
+        f"{'; '.join(shares) or 'all'}"
     ]
 
 
-def _copied_in_train(pairs: pd.DataFrame) -> set[str]:
-    """Return the ids of all faces in clusters that reach into the train split."""
+def _people_in_both(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> set[str]:
+    """Return the identities of the faces of a split in clusters that reach into train."""
     found = pairs[pairs["kind"].isin((*COPIES, "identity"))]
-    names = found[["first", "second"]].to_numpy(object)
-    splits = found[["first_split", "second_split"]].to_numpy(object)
-    train = found.loc[(splits == "train").any(axis=1), "first"]
-    reached = found["first"].isin(set(train)).to_numpy()
-    return set(names[reached][splits[reached] != "train"])
+    splits = _given(found)
+    train = found.loc[splits["second_split"] == "train", "first"]  # of a pair, the later split
+    reached = found["first"].isin(set(train)).to_numpy()[:, None] & (splits == split).to_numpy()
+    faces = found[list(_SIDES)].to_numpy(object)[reached]
+    return set(rows.loc[rows["id"].isin(faces), "identity"])
 
 
 def write_leaks(folder: Path, pairs: pd.DataFrame, rows: pd.DataFrame, read: Read) -> None:
@@ -272,4 +297,5 @@ def _line(pair: pd.Series, faces: npt.NDArray[np.uint8]) -> Row:
 def read_leaks(folder: Path) -> pd.DataFrame | None:
     """Return the pairs that a run found; None if it did not look."""
     file = folder / LEAKS_FILE
-    return pd.read_csv(file, dtype={"left_out": str}) if file.is_file() else None
+    names = dict.fromkeys((*_SIDES, "left_out"), str)  # a face may be named 007, or NA
+    return pd.read_csv(file, converters=names) if file.is_file() else None

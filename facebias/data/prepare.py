@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.parquet"
 NORMALISATION_FILE, COMPOSITION_FILE = "normalisation.json", "composition.json"
+UNLABELLED = "no label"
+_REASONS = 3  # that a message names
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def store_faces(
     """
     used = table.used()
     if used.empty:
-        raise DataError(f"{table.root} has no face that can be used", "at least one face")
+        raise _no_faces(table)
     sources = [table.root / source for source in used["source"]]
     boxes = table.boxes(used)
     store = open_store(sources, face_format, folder=cache, boxes=boxes, max_bad=max_bad)
@@ -213,6 +215,21 @@ def store_faces(
     for row, reason in store.bad.items():
         rows.loc[used.index[row], "left_out"] = f"bad image: {reason}"
     return table.with_rows(rows), store
+
+
+def _no_faces(table: FaceTable) -> DataError:
+    """Return the error of a table that has no face to use, with the reasons why."""
+    reasons = table.rows["left_out"].value_counts().head(_REASONS)
+    said = "; ".join(f"{count:,}: {reason}" for reason, count in reasons.items())
+    unlabelled = (table.rows["left_out"] == UNLABELLED).any()
+    return DataError(
+        f"{table.root} has no face that can be used" + (f": left out {said}" if said else ""),
+        f"faces with a label, one of {', '.join(table.classes)}" if unlabelled else "faces",
+        "put the images in folders of their classes, or name the column of the labels with "
+        "data.reader.columns: {label: COLUMN}"
+        if unlabelled
+        else "check data.root, and what the reader's configuration names",
+    )
 
 
 def hindrances(table: FaceTable) -> list[DataError]:
@@ -249,7 +266,7 @@ def _unheard(table: FaceTable) -> Iterator[DataError]:
 def _without_unlabelled(table: FaceTable) -> FaceTable:
     """Leave out the faces that nobody has labelled: there is nothing to learn or score."""
     rows = table.rows.copy()
-    rows.loc[rows["label"].isna() & (rows["left_out"] == ""), "left_out"] = "no label"
+    rows.loc[rows["label"].isna() & (rows["left_out"] == ""), "left_out"] = UNLABELLED
     return table.with_rows(rows)
 
 

@@ -30,7 +30,7 @@ from facebias.report.card_measures import (
 from facebias.report.card_pixels import PixelSummary, summarise_pixels
 from facebias.report.pages import embed, render_page
 from facebias.report.results import count_reasons
-from facebias.report.summary import console_for_tables, decimal
+from facebias.report.summary import console_for_tables, decimal, leak_lines
 
 PAGE, CONTENT = "card.html", "card.json"
 MOST_HEADERS = 2_000
@@ -321,6 +321,8 @@ def print_card(content: dict[str, Any], folder: Path, console: Console | None = 
     console.print(f"{faces['used']:,} of {faces['read']:,} faces are used", highlight=False)
     if content["attributes"]:
         console.print(_measures(content))
+    for line in leak_lines(folder, "test"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for row in content["left_out"]:
         line = f"left out, {row['split']}: {row['n']} ({row['why']})"
         console.print(line, highlight=False, markup=False)

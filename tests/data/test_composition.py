@@ -185,9 +185,11 @@ def test_a_total_that_leaves_a_class_empty_is_refused(total: int) -> None:
         {},
         {"female": float("nan")},
         {"female": float("inf")},
+        {"female": "half"},
+        {"female": None},
     ],
 )
-def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+def test_shares_that_are_none_are_refused(shares: dict[str, Any]) -> None:
     with pytest.raises(CompositionError, match="the shares") as caught:
         attribute_counts(frame([[5, 5, 5]]), shares)
     assert "female, male, other" in caught.value.expected
@@ -419,6 +421,8 @@ def test_an_empty_cell_is_named() -> None:
         {"class0": 1},
         {"class0": {"female": -1}},
         {"class0": {"female": 0}},
+        {"class0": {"female": "half"}},
+        {"class0": {"female": [1]}},
         {},
     ],
 )

@@ -301,6 +301,16 @@ def test_photos_in_deeper_folders_are_not_passed_over(tmp_path: Path, place: str
         read_photos(tmp_path)
 
 
+def test_links_that_lead_out_of_the_folder_are_refused(photos: Path, tmp_path: Path) -> None:
+    secret = save(photo(), tmp_path / "secret" / "face.png")
+    (photos / "joy" / "within.png").symlink_to(photos / "joy" / "b.png")
+    (tmp_path / "link").symlink_to(photos)
+    assert len(read_photos(tmp_path / "link").rows) == 5
+    (photos / "joy" / "link.png").symlink_to(secret)
+    with pytest.raises(DataError, match=r"joy/link\.png is a link that leads out"):
+        read_photos(photos)
+
+
 def test_a_folder_beside_splits_is_not_passed_over(tmp_path: Path) -> None:
     save(EMPTY, tmp_path / "train" / "joy" / "a.png")
     save(EMPTY, tmp_path / "joy" / "a.png")

@@ -5,14 +5,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from facebias.data.bias import AllFaces
-from facebias.data.duplicates import find_links
+from facebias.data.duplicates import find_links, inverse_turns, joined_turns
 from facebias.data.fingerprints import fingerprints
 from facebias.data.images import FaceFormat
-from facebias.data.leakage import gate, guard
+from facebias.data.leakage import gate, guard, with_all_faces
 from facebias.data.leaks import (
+    count_kinds,
     inflated_groups,
     inflation_lines,
     no_pairs,
@@ -176,6 +179,77 @@ def test_a_person_in_two_official_splits_stays_in_the_later_one() -> None:
     assert result["identity"].tolist() == people
 
 
+@pytest.mark.parametrize("later", ["test", "validation"])
+def test_a_person_without_a_split_counts_as_of_train(later: str) -> None:
+    splits: list[str | None] = [later, None, "train", None]
+    rows = face_rows(["happy"] * 4, splits=splits, identities=["anna", "anna", "bea", "bea"])
+    result, pairs = passed(face_table(rows), [picture(row) for row in range(4)])
+    assert result["left_out"].tolist() == ["", "the same person as face0.png", "", ""]
+    assert pairs[["first", "second", "kind"]].values.tolist() == [
+        ["face0.png", "face1.png", "identity"]
+    ]
+    with pytest.raises(DataError, match=r"1 identity \(1 across splits\)"):
+        refuse_leaks(pairs)
+
+
+def test_copies_in_train_and_without_a_split_stay() -> None:
+    rows = gated([picture(0)] * 3, ["train", None, None])
+    assert (rows["left_out"] == "").all()
+    assert rows["identity"].nunique() == 1
+
+
+def test_a_copy_without_a_split_of_a_test_face_is_left_out() -> None:
+    rows = face_rows(["happy"] * 2, splits=["test", None])
+    result, pairs = passed(face_table(rows), [picture(0)] * 2)
+    assert result["left_out"].tolist() == ["", "the same picture as face0.png"]
+    assert count_kinds(pairs) == "1 exact (1 across splits)"
+    result["split"] = ["test", "train"]
+    assert inflated_groups(pairs, result, "test").loc[0, "copied"] == 1
+
+
+@pytest.mark.parametrize("person", ["face0.png", "face1.png"])
+def test_a_person_may_be_named_by_a_photo(person: str) -> None:
+    rows = face_rows(["happy"] * 3, splits=["test", "train", "train"], identities=[person] * 3)
+    result, pairs = passed(face_table(rows), [picture(row) for row in range(3)])
+    assert result["left_out"].tolist() == ["", *["the same person as face0.png"] * 2]
+    assert pairs["kind"].tolist() == ["identity"] * 2
+
+
+def test_persons_who_share_a_picture_do_not_cross_official_splits() -> None:
+    people = ["quentin", "paula", "paula"]
+    rows = face_rows(["happy"] * 3, splits=["test", "train", "train"], identities=people)
+    result, pairs = passed(face_table(rows), [picture(0), picture(0), picture(1)])
+    assert result["left_out"].tolist() == [
+        "",
+        "the same picture as face0.png",
+        "the same person as face0.png",
+    ]
+    assert pairs[["second", "kind"]].values.tolist() == [
+        ["face2.png", "identity"],
+        ["face1.png", "exact"],
+    ]
+
+
+def test_a_person_across_splits_is_told_of_where_another_reason_leaves_them_out() -> None:
+    rows = face_rows(
+        ["happy", "happy", "neutral"],
+        splits=["test", "train", "train"],
+        identities=["anna", "anna", "bea"],
+    )
+    result, pairs = passed(face_table(rows), [picture(0), picture(1), picture(1)])
+    assert result["left_out"].tolist() == ["", *["one picture under two labels"] * 2]
+    assert pairs["kind"].tolist() == ["label_conflict", "identity", "identity", "exact"]
+    assert inflated_groups(pairs, result, "test").loc[0, "copied"] == 1
+
+
+def test_all_test_faces_of_a_person_in_train_are_inflated() -> None:
+    splits = ["test", "test", "test", "train"]
+    people = ["anna", "anna", "bea", "anna"]
+    rows = face_rows(["happy"] * 4, splits=splits, identities=people)
+    result, pairs = passed(face_table(rows), [picture(row) for row in range(4)])
+    assert inflated_groups(pairs, result, "test").loc[0, ["n", "copied"]].tolist() == [3, 2]
+
+
 def test_people_are_not_parted_where_nobody_says_who_is_who_or_we_split() -> None:
     splits: list[str | None] = ["train", "test", None, None]
     rows = face_rows(["happy"] * 4, splits=splits)
@@ -184,6 +258,59 @@ def test_people_are_not_parted_where_nobody_says_who_is_who_or_we_split() -> Non
     assert (result["left_out"] == "").all()
     assert pairs.empty
     refuse_leaks(pairs)
+
+
+PEOPLE = st.lists(
+    st.tuples(
+        st.integers(0, 9),  # the picture
+        st.sampled_from(["anna", "bea", "cleo", "face0.png", "face3.png", "face7.png", None]),
+        st.sampled_from(["train", "validation", "test", None]),
+        st.integers(0, 7),  # the form of the picture
+        st.sampled_from(["happy", "neutral"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def copies_of(shown: Sequence[int], turns: Sequence[int]) -> pd.DataFrame:
+    """Return links between pictures that are equal but for their turns."""
+    links = [
+        (shown.index(face), place, joined_turns()[inverse_turns()[turns[shown.index(face)]], turn])
+        for place, (face, turn) in enumerate(zip(shown, turns, strict=True))
+        if shown.index(face) < place
+    ]
+    return pd.DataFrame(links, columns=["first", "second", "turn"]).assign(score=1.0, shift=0.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PEOPLE, st.sets(st.integers(0, 9), max_size=2))
+def test_identities_never_cross(
+    faces: list[tuple[int, str | None, str | None, int, str]], blank: set[int]
+) -> None:
+    shown, people, splits, turns, labels = zip(*faces, strict=True)
+    names = [person or f"face{number}.png" for number, person in enumerate(people)]
+    table = face_table(face_rows(labels, splits=splits, identities=names))
+    gated, _ = gate(table, copies_of(shown, turns), np.isin(shown, list(blank)))
+    rows = drawn(gated).rows
+    official = table.rows["split"].isin(["validation", "test"])
+    assert rows["split"][official].equals(table.rows["split"][official])
+    assert not crossing(rows[rows["left_out"] == ""], table, shown)
+
+    everyone = drawn(with_all_faces(gated, table)).rows
+    assert (everyone["left_out"] == "").all()
+    ours = everyone[~official & ~np.isin(shown, list(blank))]
+    assert not crossing(ours, table, shown), "splits of ours part nobody, whatever the policy"
+
+
+def drawn(table: FaceTable) -> FaceTable:
+    return draw_splits(table, folds=3, fold=1, stratify=("gender",), seed=0)
+
+
+def crossing(rows: pd.DataFrame, table: FaceTable, shown: Sequence[int]) -> bool:
+    """Tell whether an identity, a person as named or a picture is in two splits."""
+    ways = (rows["identity"], table.rows["identity"][rows.index], np.array(shown)[rows.index])
+    return any((rows["split"].groupby(way).nunique() > 1).any() for way in ways)
 
 
 def test_constant_pictures_are_left_out_and_are_no_copies() -> None:
@@ -262,6 +389,16 @@ def test_pairs_are_written_and_read_and_shown(tmp_path: Path) -> None:
         assert sheet.width > 2 * 128
 
 
+def test_names_of_figures_are_read_back_as_they_are(tmp_path: Path) -> None:
+    rows = face_rows(["happy"] * 2, splits=["test", "train"]).assign(id=["007", "NA"], row=[0, 1])
+    pictures = np.stack([picture(0)] * 2)
+    result, pairs = passed(face_table(rows), list(pictures))
+    write_leaks(tmp_path, pairs, rows, lambda wanted: pictures[wanted])
+    read = read_leaks(tmp_path)
+    assert read is not None
+    assert inflated_groups(read, result, "test").loc[0, "copied"] == 1
+
+
 def test_without_pairs_there_is_a_header_and_no_sheet(tmp_path: Path) -> None:
     write_leaks(tmp_path, no_pairs(["gender"]), face_rows(["happy"]), lambda rows: picture(0)[None])
     assert [path.name for path in tmp_path.iterdir()] == ["leaks.csv"]
@@ -285,6 +422,24 @@ def test_flipped_copies_of_drawn_faces_are_left_out(faces_root: Path) -> None:
     flipped = rows["id"].str.contains("_flipped")
     assert (rows["left_out"].str.startswith("flipped copy of") == flipped).all()
     assert (rows.loc[~flipped, "left_out"] == "").all()
+
+
+def test_reported_copies_share_an_identity_and_are_warned_of(
+    faces_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = read_class_folders(
+        str(faces_root), CLASSES, ATTRIBUTES, {"train": "train", "test": "test"}
+    )
+    table, store = store_faces(table, FaceFormat(48, 48, 1), None, 0)
+    gated, pairs = guard(table, store, "report")
+    assert (gated.rows["left_out"] == "").all()
+    assert (pairs["left_out"] == "").all()
+    identity = gated.rows.set_index("id")["identity"]
+    equal = pairs[pairs["score"] == 1]
+    assert (identity[equal["first"]].to_numpy() == identity[equal["second"]].to_numpy()).all()
+    (warning,) = [line for line in caplog.messages if "data.copies=report" in line]
+    assert f"{len(pairs):,} upside_down (0 across splits)" in warning
+    assert len(equal) == len(pairs) > 0
 
 
 @pytest.fixture(scope="module")

@@ -144,8 +144,16 @@ def test_a_line_without_image_has_no_row_in_the_store(own_root: Path) -> None:
 
 def test_a_table_without_faces_is_refused() -> None:
     rows = face_rows(["happy"]).assign(left_out="no image")
-    with pytest.raises(DataError, match="no face that can be used"):
+    with pytest.raises(DataError, match="no face that can be used: left out 1: no image"):
         store_faces(face_table(rows), FaceFormat(16, 16, 1), None, 0)
+
+
+def test_a_table_without_labels_says_where_they_are_looked_for() -> None:
+    table = face_table(face_rows([None, None]))
+    with pytest.raises(DataError, match="left out 2: no label") as caught:
+        prepared(Path("faces"), table=table)
+    assert caught.value.expected == "faces with a label, one of happy, neutral"
+    assert "data.reader.columns: {label: COLUMN}" in caught.value.todo
 
 
 def test_a_validation_split_without_a_class_is_refused(own_root: Path) -> None:
@@ -190,7 +198,7 @@ def test_copies_that_are_used_after_all_are_reported(
     with caplog.at_level("WARNING"):
         faces = prepared(faces_root, copies="report")
     assert len(faces.rows("train")) + len(faces.rows("validation")) == 320
-    assert "160 faces would have been left out" in caplog.text
+    assert "(data.copies=report uses all)" in caplog.text
     assert "160 upside_down (0 across splits)" in caplog.text
     assert faces.leaks is not None
     assert set(faces.leaks["left_out"]) == {""}

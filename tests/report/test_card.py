@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from facebias.data.leaks import pair_columns
 from facebias.data.table import FaceTable
 from facebias.fairness import dataset_bias
 from facebias.files import write_json
@@ -187,6 +188,24 @@ def test_the_summary_prints_names_as_they_are(tmp_path: Path) -> None:
     assert "guessed: classes: [bold]x" in printed
     assert "[red]gender" in printed
     assert "∞" in printed
+
+
+def test_the_summary_says_which_groups_leaks_would_have_inflated(tmp_path: Path) -> None:
+    rows = table_of().rows.assign(identity=["copied"] * 2 + [f"person{n}" for n in range(10)])
+    rows.loc[0, "split"] = "test"
+    rows.loc[1, "left_out"] = "the same picture as 0.png"
+    rows.to_parquet(tmp_path / "split.parquet")
+    pair: dict[str, object] = {"first_gender": "female", "second_gender": "female"}
+    pair |= {"first": "0.png", "second": "1.png", "kind": "exact", "score": 1.0}
+    pair |= {"first_split": "test", "second_split": "train", "left_out": "second"}
+    pd.DataFrame([pair], columns=pair_columns(["gender"])).to_csv(tmp_path / "leaks.csv")
+    console = Console(record=True, width=120)
+    said = {"guessed": [], "faces": {"read": 12, "used": 11}, "attributes": [], "joint": []}
+    said |= {"left_out": [], "hindrances": [], "command": ""}
+    print_card(said, tmp_path, console)
+    printed = " ".join(console.export_text().split())
+    assert "leaks: 1 of 1 test faces have a copy" in printed
+    assert "gender female 100.0 %" in printed
 
 
 def test_the_numbers_of_an_axis_are_json(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """AffectNet: half a million faces from the web, with expression, valence and arousal.
 
 Mollahosseini, Hasani & Mahoor (2017), "AffectNet: A Database for Facial Expression, Valence, and
-Arousal Computing in the Wild", IEEE Transactions on Affective Computing 10(1). Its authors gave it
-out in two forms, and both are read. Whole photos with lists:
+Arousal Computing in the Wild", IEEE Transactions on Affective Computing 10(1), 18-31 (2019; online
+2017). It is given out in two forms, and both are read. Whole photos with lists, whose columns are
+those of the authors' description of the manually annotated part:
 
     root/Manually_Annotated_file_lists/training.csv     or below the root, or Manually_Annotated/
     root/Manually_Annotated_file_lists/validation.csv
@@ -11,12 +12,14 @@ out in two forms, and both are read. Whole photos with lists:
     subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,...
     689/737db24.jpg,134,134,899,899,181.64;530.91;...,1,0.785714,-0.055556
 
-and cut faces of 224 pixels with arrays (the smaller release), each of which holds a text:
+and cut faces of 224 pixels with arrays (the authors' later and smaller release of eight
+expressions), each of which holds a text:
 
     root/train_set/images/12.jpg            root/val_set/...
     root/train_set/annotations/12_exp.npy   "1"; 12_val.npy, 12_aro.npy; 12_lnd.npy: 136 numbers
 
-The layouts are those of the two archives as programs that read them expect them. Nobody says in
+Some public copies of the lists have no header line; the columns are the same. The form with
+arrays is not in the paper: its layout is the one that published loaders of it read. Nobody says in
 AffectNet who the people are, nor their gender, age or skin: groups come from `data.side_table`.
 The official validation set is the test split, as no other labelled test set is given out.
 """
@@ -25,11 +28,13 @@ import logging
 import math
 import os
 import time
+import tokenize
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +43,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facebias.data.readers.folders import IMAGE_SUFFIXES
-from facebias.data.readers.frames import read_frame
+from facebias.data.readers.frames import read_frame, refuse_wrong_paths
 from facebias.data.readers.missing import image_folder, missing_data
 from facebias.data.store import progress_bar, thread_count
 from facebias.data.table import BOX, COLUMNS, FaceTable
@@ -85,6 +90,11 @@ _UNUSED = {8: "none", 9: "uncertain", 10: "no face"}  # codes that are no expres
 _MISSING = -2  # the valence and arousal of a face that nobody rated
 _NUMBERS = 136  # of 68 landmarks
 _LARGEST = 1 << 16  # bytes of an array that are read
+# What a header that is no Python literal leads numpy to.
+_DAMAGED = (
+    ValueError, TypeError, SyntaxError, tokenize.TokenError, OverflowError, MemoryError,
+    RecursionError,
+)  # fmt: skip
 _CHUNK = 500  # faces that a thread reads at a time
 
 
@@ -104,11 +114,12 @@ def read_affectnet(
         Beside the columns of every FaceTable `expression`, `valence` (negative, neutral, positive),
         `valence_score` and `arousal_score` (-1 to 1, NaN where nobody rated them), `landmarks`
         (68 points, None for a face that is left out), and in the form with lists the face's box.
-        Left out are the codes 8 to 10, and faces without a box or an annotation.
+        Left out are the codes 8 to 10, faces without a box or an annotation, and faces whose
+        valence or arousal is beyond -1 and 1.
 
     Raises:
-        DataError: for a missing folder, file or column, a code or number that is none, a target
-            or a class that does not exist.
+        DataError: for a missing folder, file or column, a code or number that is none, a path that
+            leads out of the root, a target or a class that does not exist.
     """
     folder = Path(root).expanduser()
     _refuse_other_target(target, classes)
@@ -149,6 +160,7 @@ def _rows(faces: pd.DataFrame, target: str, classes: Sequence[str]) -> pd.DataFr
         valence=valences.where(valences.notna(), None),
         left_out=_why_left_out(faces, expressions),
     )
+    faces = _without_wrong_scores(faces)
     unwanted = (faces["left_out"] == "") & ~faces[target].isin(classes)
     why = faces[target].astype(str) + " is none of the classes"
     faces["left_out"] = faces["left_out"].mask(unwanted, why)
@@ -157,6 +169,15 @@ def _rows(faces: pd.DataFrame, target: str, classes: Sequence[str]) -> pd.DataFr
     faces["identity"] = faces["id"]
     kept = ("expression", "valence", *_SCORES.values(), *BOX, "landmarks")
     return faces[[*COLUMNS, *(name for name in kept if name in faces)]]
+
+
+def _without_wrong_scores(faces: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the faces whose scores are none; -2 says that nobody rated the face."""
+    scores = faces[list(_SCORES.values())].replace(_MISSING, np.nan)
+    wrong = scores.abs() > 1
+    beyond = wrong.any(axis=1) & (faces["left_out"] == "")
+    left_out = faces["left_out"].mask(beyond, "valence or arousal is beyond -1 and 1")
+    return faces.assign(**scores.mask(wrong), left_out=left_out)
 
 
 def _why_left_out(faces: pd.DataFrame, expressions: pd.Series) -> pd.Series:
@@ -180,16 +201,18 @@ def _has_list(folder: Path) -> bool:
 
 def _read_lists(folder: Path, lists: Path) -> pd.DataFrame:
     """Return the faces of both lists."""
-    faces = pd.concat([_read_list(lists / name, split) for name, split in _LISTS.items()])
+    faces = pd.concat([_read_list(folder, lists / name, split) for name, split in _LISTS.items()])
     used = faces.loc[faces["left_out"] == "", "source"]
     images = image_folder(folder, _IMAGE_FOLDERS, used.tolist(), lists / "training.csv")
     return faces.assign(source=images + "/" + faces["source"])
 
 
-def _read_list(file: Path, split: str) -> pd.DataFrame:
+def _read_list(folder: Path, file: Path, split: str) -> pd.DataFrame:
     """Return the faces of one list; paths are as the list has them."""
-    frame = read_frame(file, _LISTED)
-    _refuse_nameless(frame, file)
+    if not file.is_file():
+        raise missing_data(folder, _NAME, _LAYOUT, _SOURCE, file)
+    frame = read_frame(file, _LISTED, names=_LISTED if _is_headless(file) else None)
+    refuse_wrong_paths(frame[_PATH], file, _PATH, folder)
     codes = _numbers(frame, "expression", file)
     _refuse_codes(codes, frame, file)
     left, top, width, height = (_numbers(frame, name, file) for name in _CORNER)
@@ -197,7 +220,7 @@ def _read_list(file: Path, split: str) -> pd.DataFrame:
     faces = pd.DataFrame({"source": frame[_PATH].astype(object), "split": split, "code": codes})
     faces["left_out"] = pd.Series("", frame.index, dtype=object).mask(~boxed, "no face was found")
     for name, score in _SCORES.items():
-        faces[score] = _numbers(frame, name, file, optional=True).replace(_MISSING, np.nan)
+        faces[score] = _numbers(frame, name, file, optional=True)
     for name, edge in zip(BOX, (left, top, left + width, top + height), strict=True):
         faces[name] = edge.where(boxed)
     used = boxed & ~codes.isin(list(_UNUSED))
@@ -205,12 +228,12 @@ def _read_list(file: Path, split: str) -> pd.DataFrame:
     return faces
 
 
-def _refuse_nameless(frame: pd.DataFrame, file: Path) -> None:
-    nameless = frame[_PATH].isna()
-    if nameless.any():
-        raise DataError(
-            f"{file}, line {nameless.idxmax()}: no {_PATH}", "the path of an image", "fill it"
-        )
+def _is_headless(file: Path) -> bool:
+    """Tell whether the first line of a list is a face already, as in some public copies."""
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        first = [part.strip().strip('"') for part in stream.readline().split(",")]
+    an_image = Path(first[0]).suffix.lower() in IMAGE_SUFFIXES
+    return len(first) == len(_LISTED) and an_image and first[_LISTED.index("expression")].isdigit()
 
 
 def _numbers(frame: pd.DataFrame, column: str, file: Path, optional: bool = False) -> pd.Series:
@@ -264,14 +287,20 @@ def _split_points(
     whole = pc.fill_null(pc.equal(pc.list_value_length(parts), _NUMBERS), False)
     flat = pc.list_flatten(parts.filter(whole))
     try:
-        numbers = pc.cast(pc.utf8_trim_whitespace(flat), pa.float32())
-    except pa.ArrowInvalid as error:
+        numbers = np.asarray(pc.cast(pc.utf8_trim_whitespace(flat), pa.float32()))
+        _refuse_infinite(numbers)
+    except ValueError as error:  # what pyarrow raises, too
         raise DataError(
             f"{file}, lines {texts.index[0]} to {texts.index[-1]}: {_POINTS}: {error}",
             "136 numbers with ; between",
             "correct them",
         ) from error
-    return np.asarray(whole, dtype=bool), np.asarray(numbers).reshape(-1, _NUMBERS)
+    return np.asarray(whole, dtype=bool), numbers.reshape(-1, _NUMBERS)
+
+
+def _refuse_infinite(numbers: npt.NDArray[np.float32]) -> None:
+    if not np.isfinite(numbers).all():
+        raise ValueError("a number is not finite")
 
 
 # Cut faces with arrays
@@ -281,7 +310,7 @@ def _read_arrays(folder: Path, part: str, split: str) -> pd.DataFrame:
     """Return the faces of `train_set` or `val_set`."""
     start = time.perf_counter()
     place = folder / part
-    images, annotations = (_listed(place / name, part) for name in ("images", "annotations"))
+    images, annotations = (_listed(folder, place / name) for name in ("images", "annotations"))
     names = sorted(name for name in images if Path(name).suffix.lower() in IMAGE_SUFFIXES)
     if not names:
         raise DataError(f"{place / 'images'} has no images", "images as 12.jpg", "unpack them")
@@ -298,11 +327,9 @@ def _read_arrays(folder: Path, part: str, split: str) -> pd.DataFrame:
     return faces.assign(source=[f"{part}/images/{name}" for name in names], split=split)
 
 
-def _listed(folder: Path, part: str) -> list[str]:
+def _listed(root: Path, folder: Path) -> list[str]:
     if not folder.is_dir():
-        raise DataError(
-            f"there is no folder {folder}", f"{part}/images and {part}/annotations", "unpack both"
-        )
+        raise missing_data(root, _NAME, _LAYOUT, _SOURCE, folder)
     return os.listdir(folder)
 
 
@@ -331,7 +358,6 @@ def _read_annotations(folder: Path, there: frozenset[str], stem: str) -> Told:
     name = f"{stem}_lnd.npy"
     wanted = code in range(len(EXPRESSIONS)) and name in there
     points = _points(f"{folder}/{name}") if wanted else None
-    valence, arousal = (np.nan if score == _MISSING else score for score in (valence, arousal))
     return code, valence, arousal, points
 
 
@@ -340,7 +366,7 @@ def _scalar(file: str) -> float:
     array = _read_array(file)
     try:
         return float(array.reshape(()).item())
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise DataError(
             f"{file} holds {array.tolist()!r}", "one number", "unpack it again"
         ) from error
@@ -349,13 +375,15 @@ def _scalar(file: str) -> float:
 def _points(file: str) -> npt.NDArray[np.float32]:
     array = _read_array(file)
     try:
-        return array.reshape(_NUMBERS).astype(np.float32)
-    except ValueError as error:
+        points = array.reshape(_NUMBERS).astype(np.float32)
+        _refuse_infinite(points)
+    except (TypeError, ValueError) as error:
         raise DataError(
-            f"{file} holds {array.size} values of {array.dtype}",
+            f"{file} holds {array.size} values of {array.dtype} ({error})",
             "136 numbers, x and y of 68 points",
             "unpack it again",
         ) from error
+    return points
 
 
 def _read_array(file: str) -> npt.NDArray[np.generic]:
@@ -370,9 +398,10 @@ def _read_array(file: str) -> npt.NDArray[np.generic]:
         os.close(descriptor)
     end = 10 + int.from_bytes(content[8:10], "little")
     try:
-        shape, kind = _header(content[:end])
-        return np.frombuffer(content, kind, math.prod(shape), end).reshape(shape)
-    except ValueError as error:
+        shape, order, kind = _header(content[:end])
+        values = np.frombuffer(content, kind, math.prod(shape), end)
+        return values.reshape(shape, order=order)
+    except _DAMAGED as error:
         raise DataError(
             f"{file} is no array of text or numbers ({error})",
             "a .npy file as AffectNet has them",
@@ -381,11 +410,11 @@ def _read_array(file: str) -> npt.NDArray[np.generic]:
 
 
 @lru_cache(maxsize=256)  # a few headers are those of all files
-def _header(header: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[np.generic]]:
     stream = BytesIO(header)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("another version of the format")
-    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    shape, by_columns, kind = np.lib.format.read_array_header_1_0(stream)
     if kind.hasobject:
         raise ValueError("it holds Python objects")
-    return shape, kind
+    return shape, "F" if by_columns else "C", kind

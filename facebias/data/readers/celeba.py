@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facebias.data.readers.frames import require_columns
+from facebias.data.readers.frames import refuse_twice, require_columns
 from facebias.data.readers.missing import image_folder, missing_data
 from facebias.data.table import BOX, COLUMNS, LANDMARKS, FaceTable
 from facebias.errors import DataError
@@ -51,6 +51,10 @@ _WILD = ("img_celeba", "img_celeba/img_celeba", "Img/img_celeba")
 _SPLITS = {0: "train", 1: "validation", 2: "test"}
 _CORNER = ("x_1", "y_1", "width", "height")
 _IMAGE = "image_id"
+_CHOOSE = (
+    "choose attributes of the list: data.reader.target, and data.reader.attributes, whose columns "
+    "data.reader.columns names: {ATTRIBUTE: COLUMN}"
+)
 
 
 def read_celeba(
@@ -77,8 +81,9 @@ def read_celeba(
         there, the five landmarks where they are, and boxes where the images are in the wild.
 
     Raises:
-        DataError: for a missing folder, list or attribute, a value that is none, a list that
-            lacks faces, or other than two groups.
+        DataError: for a missing folder, list or attribute, a value that is none, a line with
+            more or fewer values than there are columns, a face that stands twice, a list that lacks
+            faces, or other than two groups.
     """
     folder = Path(root).expanduser()
     found = _find(folder, "list_attr_celeba")
@@ -128,9 +133,6 @@ class _List:
         """Return what it says of the images of another list, in their order."""
         if self.images.equals(listed.images):
             return self.numbers
-        if self.images.has_duplicates:
-            row = int(self.images.duplicated().argmax())
-            raise DataError(f"{self.line(row)}: {self.images[row]} stands twice", "one line a face")
         absent = ~listed.images.isin(self.images)
         if absent.any():
             raise DataError(
@@ -151,7 +153,8 @@ def _read(file: Path, columns: Sequence[str] | None = None) -> _List:
     """Read a list: CSV, or columns with spaces between, with or without count and names."""
     skipped, count, names = _header(file)
     columns = names[1:] if columns is None else list(dict.fromkeys(columns))
-    require_columns(pd.DataFrame(columns=names), file, columns)
+    require_columns(pd.DataFrame(columns=names), file, columns, _CHOOSE)
+    _refuse_unlike(file, skipped, len(names))
     try:
         frame = pd.read_csv(
             file,
@@ -175,9 +178,26 @@ def _read(file: Path, columns: Sequence[str] | None = None) -> _List:
             "as many as it says",
             "unpack it again",
         )
-    images = pd.Index(frame.pop(_IMAGE).astype(object))
-    numbers = frame.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    frame.index += skipped + 1
+    refuse_twice(frame[_IMAGE], file)
+    images = pd.Index(frame[_IMAGE].astype(object))
+    values = frame[list(columns)].reset_index(drop=True)
+    numbers = values.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     return _List(file, skipped + 1, images, numbers)
+
+
+def _refuse_unlike(file: Path, skipped: int, values: int) -> None:
+    """Refuse a line with other than a value for each name: all behind a gap would be misread."""
+    separator = "," if file.suffix == ".csv" else None
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        for number, line in enumerate(stream, start=1):
+            found = line.split(separator)
+            if number > skipped and len(found) != values and line.strip():
+                raise DataError(
+                    f"{file}, line {number}: {found[0]} has {len(found) - 1} values",
+                    f"{values - 1}, one for each column",
+                    "correct the line, or unpack the file again",
+                )
 
 
 def _header(file: Path) -> tuple[int, int | None, list[str]]:
@@ -188,7 +208,7 @@ def _header(file: Path) -> tuple[int, int | None, list[str]]:
     if separator:
         return 1, None, [_IMAGE, *lines[0][1:]]
     if len(lines[0]) == 1 and lines[0][0].isdigit():
-        named = lines[1] if len(lines[1]) < len(lines[2]) else lines[1][1:]
+        named = lines[1][1:] if lines[1][:1] == [_IMAGE] else lines[1]
         return 2, int(lines[0][0]), [_IMAGE, *named]
     return 0, None, [_IMAGE, "value"]  # partition and identity
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from facebias.data.readers.codes import decode, keep_classes, other_groups
-from facebias.data.readers.frames import read_frame
+from facebias.data.readers.frames import read_frame, refuse_twice, refuse_wrong_paths
 from facebias.data.readers.missing import missing_data
 from facebias.data.table import COLUMNS, UNKNOWN, FaceTable
 
@@ -81,6 +81,8 @@ def _read(folder: Path, split: str, file: str, wanted: set[str]) -> pd.DataFrame
             f"{folder}/train/1.jpg and {folder}/val/1.jpg",
             "the repository FairFace of its authors (CC BY 4.0); Karkkainen and Joo, WACV 2021",
         )
+    refuse_wrong_paths(frame["file"], path, "file", folder)
+    refuse_twice(frame["file"], path)
     said = {name: decode(frame[name], CODES[name], path, name).fillna(UNKNOWN) for name in wanted}
     return pd.DataFrame(
         {

@@ -55,6 +55,7 @@ _USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"
 _CODES = {str(code): name for code, name in enumerate(EMOTIONS)}
 _FOLDERS = {"angry": "anger", **{name: name for name in EMOTIONS}}
 _SIDE = 48  # pixels
+_VOTERS = 10
 _SOURCE = (
     "the contest Challenges in Representation Learning on Kaggle (free account; research), the "
     "votes from the repository FERPlus of Microsoft (MIT); Goodfellow et al. 2013, Barsoum et al. "
@@ -103,8 +104,7 @@ def read_fer2013(
         raise missing_data(
             folder,
             "FER+" if labels == "ferplus" else "FER-2013",
-            f"{folder}/fer2013.csv (emotion,pixels,Usage), for FER+ with {_VOTES_FILE} beside it; "
-            f"or class folders {folder}/train/angry/*.jpg, {folder}/test/angry/*.jpg",
+            _layout(folder),
             _SOURCE,
         )
     known: tuple[str, ...] = EMOTIONS
@@ -113,6 +113,13 @@ def read_fer2013(
         known = tuple(VOTES.values())[:-2]
         rows = _with_votes(rows, folder, file)
     return replace(table, rows=keep_classes(rows, classes, known), classes=tuple(classes))
+
+
+def _layout(folder: Path) -> str:
+    return (
+        f"{folder}/fer2013.csv (emotion,pixels,Usage), for FER+ with {_VOTES_FILE} beside it; "
+        f"or class folders {folder}/train/angry/*.jpg, {folder}/test/angry/*.jpg"
+    )
 
 
 def _read_csv(
@@ -132,6 +139,14 @@ def _read_csv(
         provenance=provenance,
     )
     numbers = table.rows["source"].str.rpartition("@")[2]
+    unsaid = table.rows["split"].isna()
+    if unsaid.any():
+        line = int(numbers[unsaid].iloc[0]) + 2  # rows from 0, line 1 is the header
+        raise DataError(
+            f"{folder / file}, line {line}: there is no Usage",
+            f"one of {', '.join(_USAGE)}",
+            "unpack the file again, or correct the line",
+        )
     names = "fer" + numbers.str.zfill(7) + ".png"
     return table.with_rows(table.rows.assign(id=names, identity=names))
 
@@ -152,6 +167,8 @@ def _with_votes(rows: pd.DataFrame, folder: Path, file: str) -> pd.DataFrame:
     """Put the majority of the votes in the place of the labels."""
     places = (folder, (folder / file).parent)
     path = next((each for each in places if (each / _VOTES_FILE).is_file()), folder) / _VOTES_FILE
+    if not path.is_file():
+        raise missing_data(folder, "FER+", _layout(folder), _SOURCE, path)
     votes = read_frame(path, ["Usage", *VOTES])
     usage = votes["Usage"].map(_USAGE)
     if len(votes) != len(rows) or not np.array_equal(usage.to_numpy(), rows["split"].to_numpy()):
@@ -161,9 +178,13 @@ def _with_votes(rows: pd.DataFrame, folder: Path, file: str) -> pd.DataFrame:
             "take the two files as they were published",
         )
     counts = votes[list(VOTES)].apply(pd.to_numeric, errors="coerce")
-    if counts.isna().any(axis=None):
-        line = counts.isna().any(axis=1).idxmax()
-        raise DataError(f"{path}, line {line}: a vote is no number", "0 to 10", "correct the line")
+    wrong = ~((counts >= 0) & (counts <= _VOTERS)).all(axis=1)
+    if wrong.any():
+        raise DataError(
+            f"{path}, line {wrong.idxmax()}: a vote is no number of people",
+            f"0 to {_VOTERS}",
+            "correct the line",
+        )
     labels, reasons = majority(counts.to_numpy())
     return rows.assign(label=labels, left_out=reasons)
 

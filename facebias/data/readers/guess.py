@@ -3,7 +3,8 @@
     ROOT/happy/1.jpg                 classes are the folders with images in them
     ROOT/train/happy/1.jpg           folders named train, val, test and the like are splits
     ROOT/1.jpg                       no classes
-    faces.csv, faces.parquet         a table; its columns are known by their names
+    faces.csv, .parquet, .json       a table; its columns are known by their names
+    ROOT/1.jpg, ROOT/truth.json      loose images and a JSON file of records that names them
     ROOT/faces.json, faces.parquet   as `python -m facebias.faces` leaves it
 
 A guess is no second reader: it is the configuration of `read_class_folders`, `read_table` or
@@ -75,7 +76,7 @@ def guess_reader(faces: Path) -> Guess:
 
     Args:
         faces: a folder of images, of class folders, of split folders or of generated faces; or a
-            CSV or Parquet table.
+            CSV, Parquet or JSON table.
 
     Raises:
         DataError: if there is nothing, or nothing that looks like faces.
@@ -86,10 +87,28 @@ def guess_reader(faces: Path) -> Guess:
     if not faces.is_dir():
         raise DataError(
             f"there is nothing at {faces}",
-            "a folder of images, of class folders or of generated faces, or a CSV or Parquet table",
+            "a folder of images, of class folders or of generated faces, or a CSV, Parquet or JSON "
+            "table",
             "give faces=FOLDER_OR_TABLE",
         )
-    return _guess_generated(faces) if is_generated(faces) else _guess_folders(faces)
+    if is_generated(faces):
+        return _guess_generated(faces)
+    table = _records_beside(faces)
+    return _guess_folders(faces) if table is None else _guess_table(table)
+
+
+def _records_beside(folder: Path) -> Path | None:
+    """Return the JSON file of records that names the loose images of a folder, if there is one."""
+    images = {image.name for image in find_images(folder)}
+    for file in sorted(folder.glob("*.json")) if images else ():
+        try:
+            frame = read_frame(file)
+            sources = frame[_named_columns(frame, file)["source"]]
+        except DataError:
+            continue  # it holds something else, and is listed as not read
+        if set(sources.astype(str)) & images:
+            return file
+    return None
 
 
 def _guess_generated(folder: Path) -> Guess:

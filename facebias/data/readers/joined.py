@@ -21,6 +21,11 @@ from facebias.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+_NAME_IT = (
+    "add it, or name yours with data.side_table.key=COLUMN and data.side_table.columns: "
+    "{ATTRIBUTE: COLUMN}"
+)
+
 
 def join_side_table(
     table: FaceTable,
@@ -38,7 +43,8 @@ def join_side_table(
         file: CSV or Parquet, a row a face.
         attributes: for each attribute its groups; no groups declares those that are found.
         key: column that names the face by its id, path, file name or file name without suffix,
-            the first of these that names any; None: the first column that is named for it.
+            the first of these that names any; None: the first column that is named for it. A file
+            name of several faces is refused, unless they are one identity.
         columns: name of the column of an attribute, where it differs.
         provenance: who said what the groups are.
 
@@ -47,14 +53,14 @@ def join_side_table(
 
     Raises:
         DataError: for a missing file or column, an attribute that the faces have already, a face
-            of whom two rows say different groups, a group that is not declared, or rows that name
-            none of the faces.
+            of whom two rows say different groups, a group that is not declared, a row that names
+            the faces of several people, or rows that name none of the faces.
     """
     _refuse_known(table, attributes, file)
     frame = read_frame(file)
     key = key or next((name for name in KEYS if name in frame), KEYS[0])
     named = {name: (columns or {}).get(name, name) for name in attributes}
-    require_columns(frame, file, [key, *named.values()])
+    require_columns(frame, file, [key, *named.values()], _NAME_IT)
     groups = pd.DataFrame({name: _known(frame[column]) for name, column in named.items()})
     groups.index = pd.Index(frame[key].astype(str), name=key)
     _refuse_contradictions(groups, file)
@@ -111,9 +117,14 @@ def _joined(table: FaceTable, groups: pd.DataFrame, file: Path) -> pd.DataFrame:
         found = kind.isin(groups.index)
         if not found.any():
             continue
-        if kind[found].duplicated().any() and kind is names:
-            _refuse_ambiguous(kind[found], file)
-        logger.info("%s: %s of %s faces", file.name, f"{found.sum():,}", f"{len(found):,}")
+        _refuse_ambiguous(table.rows[found], kind[found], file)
+        used = table.rows["left_out"] == ""
+        count, faces = (found & used).sum(), used.sum()
+        logger.log(
+            logging.WARNING if count < faces else logging.INFO,
+            "%s has rows of %s of %s faces; of the others it says nothing",
+            *(file, f"{count:,}", f"{faces:,}"),
+        )
         return groups.reindex(kind).fillna(UNKNOWN).reset_index(drop=True)
     raise DataError(
         f"no row of {file} names a face: it has {groups.index[0]!r}, the faces are "
@@ -123,11 +134,14 @@ def _joined(table: FaceTable, groups: pd.DataFrame, file: Path) -> pd.DataFrame:
     )
 
 
-def _refuse_ambiguous(names: pd.Series, file: Path) -> None:
-    """Refuse a file name that several images have; a bare stem may be a person's, in several."""
-    first = names[names.duplicated()].iloc[0]
-    raise DataError(
-        f"{file} names faces by file names, and several have the name {first}",
-        "the path of the face below the data's root",
-        "write the paths into the file",
-    )
+def _refuse_ambiguous(faces: pd.DataFrame, names: pd.Series, file: Path) -> None:
+    """Refuse a name that the faces of several people have."""
+    several = faces["identity"].groupby(names).transform("nunique") > 1
+    if several.any():
+        name = names[several].iloc[0]
+        first, second = faces.loc[several & (names == name), "source"].iloc[:2]
+        raise DataError(
+            f"{file} has a row {name!r}, and several faces have that name: {first}, {second}",
+            "the path of the face below the data's root, or its id",
+            "write the paths into the file",
+        )

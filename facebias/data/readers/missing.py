@@ -8,7 +8,9 @@ from facebias.errors import DataError
 _TRIED = 5  # images that are looked for; more would cost a call for each of half a million
 
 
-def missing_data(root: Path, name: str, layout: str, source: str) -> DataError:
+def missing_data(
+    root: Path, name: str, layout: str, source: str, absent: Path | None = None
+) -> DataError:
     """Return the error of a data set that does not lie in its folder.
 
     Args:
@@ -16,8 +18,10 @@ def missing_data(root: Path, name: str, layout: str, source: str) -> DataError:
         name: the data set's, as its authors write it.
         layout: what lies below the root, with `/`; several forms joined by "; or".
         source: who gives the data out, on what terms, and the paper.
+        absent: what alone is not there, where others of its files are.
     """
     found = f"{root} has no files of {name}" if root.is_dir() else f"there is no folder {root}"
+    found = found if absent is None else f"there is no {absent}"
     return DataError(
         found,
         f"{name} laid out as {layout}",

@@ -59,7 +59,7 @@ def read_pixel_csv(
 
     Raises:
         DataError: for a missing file or column, a number of pixels other than width x height, an
-            unknown label or split, with the line.
+            unknown label or split, with the line, or a last line that is cut off.
     """
     path = _find(Path(root).expanduser(), file, width, height)
     folder = path.parent if file is None else Path(root).expanduser()
@@ -151,6 +151,7 @@ def _read_beside(pixels: PixelFile, places: Mapping[str, str | None]) -> pd.Data
             "write it again",
         )
     given.index = pd.RangeIndex(2, len(given) + 2)  # line 1 is the header
+    _refuse_cut_off(pixels)
     given = given[np.diff(pixels.starts) > len("\r\n")].apply(lambda column: column.str.strip())
     nothing = pd.Series(None, index=given.index, dtype=object)
     told = {
@@ -159,6 +160,17 @@ def _read_beside(pixels: PixelFile, places: Mapping[str, str | None]) -> pd.Data
     }
     frame = pd.DataFrame(told, dtype=object)
     return frame.mask(frame == "", None)
+
+
+def _refuse_cut_off(pixels: PixelFile) -> None:
+    """Refuse a last line that has fewer columns than the header: the file is not whole."""
+    found = len(pixels.fields(len(pixels) - 1))
+    if 1 < found < len(pixels.columns):  # a blank line has one
+        raise DataError(
+            f"{pixels.path}, line {len(pixels) + 1}: the last line has {found} columns",
+            f"{len(pixels.columns)}, as its header has",
+            "the file seems cut off: copy or unpack it again",
+        )
 
 
 def _pixel_columns(

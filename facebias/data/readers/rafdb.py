@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from facebias.data.readers.codes import decode, keep_classes, other_groups
-from facebias.data.readers.frames import read_frame
+from facebias.data.readers.frames import read_frame, refuse_twice, refuse_wrong_paths
 from facebias.data.readers.missing import missing_data
 from facebias.data.table import BOX, COLUMNS, LANDMARKS, UNKNOWN, FaceTable
 from facebias.errors import ConfigError, DataError
@@ -127,6 +127,7 @@ def _read_labels(path: Path) -> pd.DataFrame:
             "lines as `train_00001.jpg 5`",
             "take the file as it was published",
         )
+    refuse_twice(parts[0], path)
     return pd.DataFrame({"name": parts[0], "label": decode(parts[1], EMOTIONS, path, "the label")})
 
 
@@ -230,6 +231,8 @@ def _read_kaggle(folder: Path, with_groups: bool) -> pd.DataFrame:
     parts = []
     for split, file in _KAGGLE.items():
         frame = read_frame(folder / file, ["image", "label"])
+        refuse_wrong_paths(frame["image"], folder / file, "image", folder)
+        refuse_twice(frame["image"], folder / file)
         labels = decode(frame["label"], EMOTIONS, folder / file, "the label")
         sources = f"DATASET/{split}/" + frame["label"] + "/" + frame["image"]
         stems = frame["image"].str.removesuffix(".jpg").str.removesuffix("_aligned")

@@ -1,4 +1,4 @@
-"""One CSV or Parquet file with a row a face.
+"""One CSV, Parquet or JSON file with a row a face.
 
     file,emotion,person,x,y,w,h
     images/0001.jpg,happy,anna,20,24,96,96
@@ -6,13 +6,14 @@
 What a column means is said by its name, or in the configuration (`data=table`).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from facebias.data.readers.codes import decode, keep_classes
-from facebias.data.readers.frames import column_names, read_frame
+from facebias.data.readers.frames import column_names, read_frame, refuse_wrong_paths
 from facebias.data.readers.geometry import (
     box_columns,
     pair_landmarks,
@@ -29,9 +30,10 @@ from facebias.data.table import (
     SPLITS,
     UNKNOWN,
     FaceTable,
-    leads_out,
 )
 from facebias.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _MEANINGS = ("id", "source", "label", "identity", "split", LANDMARKS, CREDIT)
 
@@ -51,7 +53,7 @@ def read_table(
     """Read faces from a table.
 
     Args:
-        file: a CSV file in UTF-8 or UTF-16, or a Parquet file.
+        file: a CSV file in UTF-8 or UTF-16, a Parquet file, or a JSON file of records.
         root: folder that the paths in the table start from.
         classes: labels, in the order of the model's outputs.
         attributes: for each attribute its groups; no groups declares those that are found.
@@ -81,10 +83,16 @@ def read_table(
     places = _places(there, columns or {}, attributes)
     edges, pairs = box_columns(box, there), [tuple(pair) for pair in landmarks or ()]
     wanted = [*places.values(), *edges.values(), *(name for pair in pairs for name in pair)]
-    given = read_frame(path, list(dict.fromkeys(wanted)))
+    given = read_frame(
+        path,
+        list(dict.fromkeys(wanted)),
+        todo="add it, or name yours with data.reader.columns: {MEANING: COLUMN}",
+    )
     text = _texts(given, places, attributes)
     rows = pd.DataFrame({"source": text["source"], "left_out": ""})
-    _refuse_wrong_sources(rows["source"], path, folder)
+    refuse_wrong_paths(rows["source"], path, "source", folder)
+    if classes and "label" not in places:
+        _say_unlabelled(path, there)
     if edges:
         rows[list(BOX)] = parse_boxes(given, edges, path)
     if pairs:
@@ -155,22 +163,13 @@ def _text(column: pd.Series) -> pd.Series:
     return text.mask(empty) if empty.any() else text
 
 
-def _refuse_wrong_sources(sources: pd.Series, path: Path, root: Path) -> None:
-    """Refuse a source that is empty or not below the root."""
-    if sources.isna().any():
-        raise DataError(
-            f"{path}, line {sources.isna().idxmax()}: there is no source",
-            "the path of an image",
-            "fill it, or remove the line",
-        )
-    outside = leads_out(sources)
-    if outside.any():
-        line = outside.idxmax()
-        raise DataError(
-            f"{path}, line {line}: {sources[line]!r} leads out of the data's folder {root}",
-            "a path below it, with /",
-            "correct the table, or give a root above all of its images with data.root=FOLDER",
-        )
+def _say_unlabelled(path: Path, there: Sequence[str]) -> None:
+    """Warn of a table without labels; it is no error, as a finished run can look at its faces."""
+    logger.warning(
+        "%s has no column label: no face has a label. It has the columns %s; name the one of the "
+        "labels with data.reader.columns: {label: COLUMN}",
+        *(path, ", ".join(there)),
+    )
 
 
 def _ids(rows: pd.DataFrame, named: pd.Series | None, path: Path) -> pd.Series:

@@ -33,7 +33,7 @@ RACES = {"0": "white", "1": "black", "2": "asian", "3": "indian", "4": "other"}
 PROVENANCE = "estimated by a model (DEX), checked by a person (Zhang et al. 2017)"
 _OLDEST = 116  # years
 # The date has 17 digits; shorter ones are dates all the same, but longer than any age or code.
-_NAME = r"(?P<years>\d{1,3})_(?P<gender>\d)_(?P<race>\d)_\d{8,}"
+_NAME = r"(?P<years>[0-9]{1,3})_(?P<gender>[0-9])_(?P<race>[0-9])_[0-9]{8,}"
 
 
 def read_utkface(

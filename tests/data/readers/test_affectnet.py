@@ -228,9 +228,10 @@ def test_a_face_with_other_landmarks_is_kept_without_them(
         ("expression", "happy", r"training\.csv, line 4: expression is 'happy'"),
         ("face_width", "", r"training\.csv, line 4: face_width is"),
         ("valence", "high", r"training\.csv, line 4: valence is 'high'"),
-        ("subDirectory_filePath", "", r"training\.csv, line 4: no subDirectory_filePath"),
-        ("subDirectory_filePath", "../../face.jpg", "leads out of the data's folder"),
+        ("subDirectory_filePath", "", r"training\.csv, line 4: there is no subDirectory"),
+        ("subDirectory_filePath", "../../face.jpg", r"training\.csv, line 4: .* leads out"),
         ("facial_landmarks", ";".join(["x"] * 136), "facial_landmarks"),
+        ("facial_landmarks", ";".join(["nan"] * 136), "facial_landmarks"),
     ],
 )
 def test_a_wrong_value_is_told_with_file_and_line(
@@ -244,12 +245,56 @@ def test_a_wrong_value_is_told_with_file_and_line(
 def test_a_missing_column_or_list_is_told(own_lists: Path) -> None:
     folder = own_lists / "Manually_Annotated_file_lists"
     change(own_lists, 1, "expression", "emotion")
-    with pytest.raises(DataError, match=r"(?s)training\.csv.*expression"):
+    with pytest.raises(DataError, match=r"(?s)training\.csv.*expression") as caught:
         read_affectnet(str(own_lists))
+    assert "columns:" not in caught.value.todo  # the reader has no such key
     change(own_lists, 1, "expression", "expression")
     (folder / "validation.csv").unlink()
-    with pytest.raises(DataError, match=r"validation\.csv"):
+    with pytest.raises(DataError, match=r"there is no .*validation\.csv") as caught:
         read_affectnet(str(own_lists))
+    assert "Manually_Annotated_file_lists" in caught.value.expected
+    for words in ("Mollahosseini", "data=faces"):
+        assert words in caught.value.todo
+
+
+def test_lists_without_a_header_line_are_read(own_lists: Path) -> None:
+    before = read_affectnet(str(own_lists)).rows
+    for file in (own_lists / "Manually_Annotated_file_lists").iterdir():
+        file.write_text(file.read_text().partition("\n")[2])
+    pd.testing.assert_frame_equal(read_affectnet(str(own_lists)).rows, before)
+    change(own_lists, 3, "expression", "11")
+    with pytest.raises(DataError, match=r"training\.csv, line 3: expression is '11'"):
+        read_affectnet(str(own_lists))
+
+
+SCORES_THAT_CANNOT_BE = [("5", "0"), ("0", "7"), ("-1.5", "-2")]
+
+
+def assert_one_is_left_out(root: Path) -> None:
+    rows = read_affectnet(str(root)).rows
+    wrong = rows[rows["left_out"] == "valence or arousal is beyond -1 and 1"]
+    assert wrong["expression"].tolist() == ["happy"]
+    assert wrong["label"].isna().all()
+    assert not (rows[["valence_score", "arousal_score"]].abs() > 1).any(axis=None)
+
+
+@pytest.mark.parametrize(("valence", "arousal"), SCORES_THAT_CANNOT_BE)
+def test_a_face_whose_scores_cannot_be_is_left_out(
+    valence: str, arousal: str, own_lists: Path
+) -> None:
+    change(own_lists, 3, "valence", valence)
+    change(own_lists, 3, "arousal", arousal)
+    assert_one_is_left_out(own_lists)
+
+
+@pytest.mark.parametrize(("valence", "arousal"), SCORES_THAT_CANNOT_BE)
+def test_an_array_whose_scores_cannot_be_leaves_its_face_out(
+    valence: str, arousal: str, own_arrays: Path
+) -> None:
+    annotations = own_arrays / "train_set" / "annotations"
+    np.save(annotations / "1_val.npy", np.array(valence))
+    np.save(annotations / "1_aro.npy", np.array(arousal))
+    assert_one_is_left_out(own_arrays)
 
 
 def test_images_that_are_not_unpacked_are_told_at_once(own_lists: Path) -> None:
@@ -300,6 +345,23 @@ def _text(file: Path) -> None:
     file.write_text("1")
 
 
+def _unclosed(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"}", b"(", 1))
+
+
+def _huge(file: Path) -> None:
+    shape = b"'shape': (), }"
+    content = file.read_bytes()
+    assert shape in content
+    wide = b"'shape': (" + b"9" * 25 + b",), }"
+    spare = b" " * (len(wide) - len(shape))
+    file.write_bytes(content.replace(shape + spare, wide))
+
+
+def _complex(file: Path) -> None:
+    np.save(file, np.array(1j))
+
+
 def _cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-2])
 
@@ -313,6 +375,9 @@ def _cut(file: Path) -> None:
         (_several, r"holds \[1, 2\]"),
         (_text, "no array"),
         (_cut, "no array"),
+        (_unclosed, "no array"),
+        (_huge, "no array"),
+        (_complex, "holds 1j"),
     ],
 )
 def test_a_wrong_array_is_told_with_its_file(
@@ -332,7 +397,22 @@ def test_other_landmarks_in_an_array_are_told(own_arrays: Path) -> None:
         read_affectnet(str(own_arrays))
 
 
+def test_landmarks_that_are_not_finite_are_told(own_arrays: Path) -> None:
+    file = own_arrays / "train_set" / "annotations" / "0_lnd.npy"
+    np.save(file, np.array(["nan"] * 136))
+    with pytest.raises(DataError, match=r"0_lnd\.npy .*not finite"):
+        read_affectnet(str(own_arrays))
+
+
+def test_landmarks_may_lie_column_by_column(own_arrays: Path) -> None:
+    before = read_affectnet(str(own_arrays)).rows
+    file = own_arrays / "train_set" / "annotations" / "1_lnd.npy"
+    np.save(file, np.asfortranarray(np.load(file).reshape(68, 2)))
+    pd.testing.assert_frame_equal(read_affectnet(str(own_arrays)).rows, before)
+
+
 def test_a_set_that_is_not_there_is_told(own_arrays: Path) -> None:
     (own_arrays / "val_set").rename(own_arrays / "other")
-    with pytest.raises(DataError, match="val_set"):
+    with pytest.raises(DataError, match=r"there is no .*val_set") as caught:
         read_affectnet(str(own_arrays))
+    assert "data=faces" in caught.value.todo

@@ -159,8 +159,9 @@ def test_an_attribute_without_a_column_has_celebas_name(original: Path) -> None:
 
 
 def test_an_attribute_that_celeba_has_not_is_told(original: Path) -> None:
-    with pytest.raises(DataError, match=r"(?s)list_attr_celeba\.txt.*Smile"):
+    with pytest.raises(DataError, match=r"(?s)list_attr_celeba\.txt.*Smile") as caught:
         read(original, "Smile")
+    assert "data.reader.target" in caught.value.todo
 
 
 @pytest.mark.parametrize("classes", [["smiling"], ["a", "b", "c"], ["a", "a"]])
@@ -189,7 +190,10 @@ def test_without_the_data_it_says_where_from_and_what_else(there: bool, tmp_path
         ("list_attr_celeba", 5, " 1\n", " 2\n", r"line 5 \(000003\.jpg\): Young is 2"),
         ("list_attr_celeba", 5, " 1\n", " yes\n", "line 5 .*: Young is no number"),
         ("list_attr_celeba", 5, " 1\n", " 0\n", "line 5 .*: Young is 0"),
-        ("list_attr_celeba", 5, " 1\n", "\n", "line 5 .*: Young is no number"),
+        ("list_attr_celeba", 5, " 1\n", "\n", r"line 5: 000003\.jpg has 5 values.*\n.*: 6"),
+        ("list_attr_celeba", 3, " -1", "", r"line 3: 000001\.jpg has 5 values"),
+        ("list_attr_celeba", 3, " -1", " -1 1", r"line 3: 000001\.jpg has 7 values"),
+        ("list_attr_celeba", 4, "000002", "000001", "line 4: 000001.jpg stands twice.* in line 3"),
         ("list_attr_celeba", 1, "40", "41", "says 41 faces in line 1 and lists 40"),
         ("list_eval_partition", 3, " 0", " 3", "line 3: the split is 3"),
         ("list_eval_partition", 3, "000003", "000093", "lacks 1 images .*000003.jpg"),

@@ -59,7 +59,10 @@ def test_a_class_that_is_not_asked_for_is_left_out(tmp_path: Path) -> None:
         ("East Asian", "Asian", "line 5: race is 'Asian'"),
         ("more than 70", "70+", "line 10: age is '70\\+'"),
         ("file,age,gender,race", "file,age,sex,race", "the column gender"),
-        ("train/2.jpg", "../2.jpg", "leads out"),
+        ("train/2.jpg", "../2.jpg", r"train\.csv, line 3: .*leads out"),
+        ("train/2.jpg", "/etc/passwd", r"train\.csv, line 3: .*leads out"),
+        ("train/2.jpg", "train/1.jpg", r"train\.csv, line 3: train/1.jpg stands twice"),
+        ("train/2.jpg", "", r"train\.csv, line 3: there is no file"),
     ],
 )
 def test_what_is_wrong_in_a_csv_is_named(
@@ -67,8 +70,9 @@ def test_what_is_wrong_in_a_csv_is_named(
 ) -> None:
     file = write_fairface(tmp_path) / "fairface_label_train.csv"
     file.write_text(file.read_text().replace(found, instead, 1))
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         read(tmp_path)
+    assert "columns:" not in caught.value.todo  # the reader has no such key
 
 
 @pytest.mark.parametrize("absent", ["fairface_label_val.csv", "val", "fairface_label_train.csv"])

@@ -97,8 +97,18 @@ def test_votes_of_other_faces_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="or others"):
         read(root, EIGHT, labels="ferplus")
     file.write_text("\n".join([*lines[:3], lines[3].replace(",8,", ",many,"), *lines[4:]]))
-    with pytest.raises(DataError, match="line 4: a vote is no number"):
-        read(root, EIGHT, labels="ferplus")
+    for votes in ("many", "-8", "11", ""):
+        file.write_text("\n".join([*lines[:3], lines[3].replace(",8,", f",{votes},"), *lines[4:]]))
+        with pytest.raises(DataError, match="line 4: a vote is no number"):
+            read(root, EIGHT, labels="ferplus")
+
+
+@pytest.mark.parametrize(("cut", "message"), [(30, "line 71: .*2 columns"), (11, "no Usage")])
+def test_a_csv_that_is_cut_off_is_refused(tmp_path: Path, cut: int, message: str) -> None:
+    file = write_csv(tmp_path) / "fer2013.csv"
+    file.write_text(file.read_text().removesuffix("\n")[:-cut])
+    with pytest.raises(DataError, match=f"fer2013.csv.*{message}"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +142,10 @@ def test_without_the_data_the_error_says_where_it_comes_from(tmp_path: Path, lab
 def test_votes_need_the_csv_and_their_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no files of FER"):
         read(write_folders(tmp_path / "folders"), EIGHT, labels="ferplus")
-    with pytest.raises(DataError, match=r"no file .*fer2013new\.csv"):
+    with pytest.raises(DataError, match=r"there is no .*fer2013new\.csv") as caught:
         read(write_csv(tmp_path / "csv"), EIGHT, labels="ferplus")
+    assert "FERPlus" in caught.value.todo
+    assert "data=faces" in caught.value.todo
 
 
 def test_unknown_classes_and_labels_are_refused(tmp_path: Path) -> None:

@@ -87,3 +87,33 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "faces.parquet").write_bytes(b"PAR1 nonsense PAR1")
     with pytest.raises(DataError, match=r"faces\.parquet is no Parquet file"):
         read_frame(tmp_path / "faces.parquet")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id": "a", "age ": "3"}, {"id": "b", "age ": null}]',
+        '{"a": {"age": "3"}, "b": {"age": null}}',
+        '\ufeff[{"id": "a", "age": "3"}, {"id": "b"}]',
+    ],
+)
+def test_records_of_a_json_file_are_rows(tmp_path: Path, text: str) -> None:
+    (tmp_path / "faces.json").write_text(text, encoding="utf-8")
+    frame = read_frame(tmp_path / "faces.json")
+    assert frame.index.tolist() == [1, 2]
+    assert frame["id"].tolist() == ["a", "b"]
+    assert frame["age"][1] == "3"
+    assert pd.isna(frame["age"][2])
+    assert list(read_frame(tmp_path / "faces.json", ["age"])) == ["age"]
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "{}", "3", "[1, 2]", '{"a": 1}', "[" * 100_000])
+def test_a_json_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "faces.json").write_text(text)
+    with pytest.raises(DataError, match=r"faces\.json (is no JSON|holds something else)"):
+        read_frame(tmp_path / "faces.json")
+
+
+def test_a_file_without_a_header_line_is_given_names(tmp_path: Path) -> None:
+    frame = read_frame(written(tmp_path, "1,2;3;4;5\n\n6,7\n"), ["b"], names=["a", "b"])
+    assert frame["b"].to_dict() == {1: "2;3;4;5", 3: "7"}

@@ -1,5 +1,6 @@
 import csv
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def test_a_plain_folder_of_images_has_no_classes(tmp_path: Path) -> None:
     assert (table.classes, len(table.rows), dict(table.attributes)) == ((), 2, {})
     assert "no classes: nobody has labelled these faces" in guess.said
     assert any(line.startswith("not read: truth.json") for line in guess.said)
+
+
+def test_records_that_name_loose_images_are_a_table(tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(8)]
+    write_images(tmp_path, names)
+    (tmp_path / "a_list.json").write_text("[1, 2]")
+    (tmp_path / "other.json").write_text('[{"file": "elsewhere.png"}]')
+    records = [{"filename": name, "gender": "mf"[n % 2]} for n, name in enumerate(names)]
+    (tmp_path / "truth.json").write_text(json.dumps(records))
+    table = read(guess_reader(tmp_path))
+    assert (table.classes, table.attributes) == ((), {"gender": ("f", "m")})
+    assert table.rows["source"].tolist() == names
+    assert table.rows["gender"].tolist() == ["m", "f"] * 4
+
+
+def test_real_fairface540_is_guessed(real_data: Callable[[str], Path]) -> None:
+    table = read(guess_reader(real_data("fairface540")))
+    assert {name: len(groups) for name, groups in table.attributes.items()} == {
+        "age": 9,
+        "gender": 2,
+    }
+    assert len(table.used()) == 540
 
 
 def test_columns_that_look_like_groups_are_attributes(tmp_path: Path) -> None:

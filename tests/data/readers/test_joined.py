@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,33 @@ def test_a_file_name_of_two_faces_is_refused(tmp_path: Path) -> None:
         join_side_table(
             table.with_rows(twins), written(tmp_path, "file,tone", "x.png,dark"), {"tone": []}
         )
+
+
+def test_a_name_without_suffix_of_two_people_is_refused(tmp_path: Path) -> None:
+    table = faces()
+    twins = table.with_rows(table.rows.assign(source=["train/1.jpg", "val/1.jpg", "val/2.jpg"]))
+    file = written(tmp_path, "id,tone", "1,dark", "2,light")
+    with pytest.raises(DataError, match=r"groups\.csv .*'1'.*train/1.jpg, val/1.jpg"):
+        join_side_table(twins, file, {"tone": []})
+
+
+def test_a_name_of_one_person_stands_for_all_of_the_faces(tmp_path: Path) -> None:
+    table = faces()
+    rows = table.rows.assign(
+        source=["happy/1.jpg", "sad/1.jpg", "sad/2.jpg"], identity=["anna", "anna", "ben"]
+    )
+    file = written(tmp_path, "id,tone", "1,dark", "2,light")
+    joined = join_side_table(table.with_rows(rows), file, {"tone": []})
+    assert joined.rows["tone"].tolist() == ["dark", "dark", "light"]
+
+
+def test_how_many_faces_have_no_row_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        join_side_table(faces(), written(tmp_path, "id,tone", "face0,dark"), {"tone": []})
+        assert "groups.csv has rows of 1 of 3 faces" in caplog.text
+        caplog.clear()
+        lines = [f"face{number},dark" for number in range(3)]
+        join_side_table(faces(), written(tmp_path, "id,tone", *lines), {"tone": []})
+    assert not caplog.text

@@ -91,6 +91,7 @@ def _edit(file: Path, change: Callable[[str], str]) -> None:
         ("train_00003.jpg 8", r"line 3: the label is '8'.*\n.*1 \(surprise\)"),
         ("train_00003.jpg 0", "line 3: the label is '0'"),
         ("train_00003.jpg", "line 3: 'train_00003.jpg'"),
+        ("train_00002.jpg 3", "line 3: train_00002.jpg stands twice, the first time in line 2"),
         ("../../secret.jpg 3", "line 3"),
         ("other_00003.jpg 3", "line 3"),
     ],
@@ -141,3 +142,19 @@ def test_unknown_names_in_the_configuration_are_refused(tmp_path: Path) -> None:
         read(tmp_path, images="cropped")
     with pytest.raises(ConfigError, match="surprised"):
         read(tmp_path, classes=["surprised"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("train_00001_aligned.jpg", "line 3: .* stands twice"),
+        ("../../a.jpg", "line 3: .*leads out"),
+    ],
+)
+def test_a_wrong_image_in_the_form_of_kaggle_is_named(
+    tmp_path: Path, wrong: str, message: str
+) -> None:
+    file = write_kaggle(tmp_path) / "train_labels.csv"
+    _edit(file, lambda text: text.replace("train_00002_aligned.jpg", wrong))
+    with pytest.raises(DataError, match=rf"train_labels\.csv, {message}"):
+        read(tmp_path, attributes=None)

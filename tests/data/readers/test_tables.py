@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -54,6 +55,17 @@ def test_a_table_of_sources_alone_is_enough_to_predict(tmp_path: Path) -> None:
     assert table.rows["split"].isna().all()
     assert table.rows["identity"].tolist() == ["a.png", "b.png"]
     assert table.attributes == {}
+
+
+def test_a_column_of_labels_that_is_not_there_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        read_plain(tmp_path, "file,label\na.png,\n")
+        assert not caplog.text
+        read_plain(tmp_path, "file,lable\na.png,happy\n")
+    for said in ("faces.csv has no column label", "file, lable", "data.reader.columns: {label:"):
+        assert said in caplog.text
 
 
 def test_parquet_with_numbers_and_categories_is_read_as_text(tmp_path: Path) -> None:

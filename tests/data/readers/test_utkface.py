@@ -53,7 +53,7 @@ def test_a_space_or_a_missing_dot_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["26_2_1_20170116184024662.jpg", "26_0_5_20170116184024662.jpg", "117_0_1_20170116184024.jpg",
-     "me.jpg", "26_0_1.jpg", "x26_0_1_20170116184024662.jpg"],
+     "٣_1_1_20170116184024662.jpg", "me.jpg", "26_0_1.jpg", "x26_0_1_20170116184024662.jpg"],
 )  # fmt: skip
 def test_codes_that_do_not_exist_are_left_out(tmp_path: Path, name: str) -> None:
     rows = named(tmp_path, name, "26_0_1_20170116184024662.jpg").rows.set_index("source")
