@@ -77,8 +77,11 @@ def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], tmp_path: Pa
     whole = table[(table["attribute"] == "all") & (table["reading"] == "raw")].set_index("folder")
     for run in runs:
         report = json.loads((run / "fairness.json").read_text())["test"]["overall"]
-        for name in ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auroc"):
+        for name in ("n", "accuracy", "macro_f1", "auroc"):
             assert whole.loc[str(run), name] == pytest.approx(report[name])
+        # A comparison has as many replicates of the bootstrap for every run, these runs have fewer.
+        low, high = whole.loc[str(run), ["accuracy_low", "accuracy_high"]]
+        assert low < report["accuracy"] < high
 
 
 def test_variants_by_valence_are_told_to_be_twins(
