@@ -52,7 +52,7 @@ class ReadClassFolders:
 
 @dataclass
 class ReadTable:
-    """`facebias.data.readers.tables.read_table`: one CSV, JSON or Parquet file with a row a face."""
+    """`facebias.data.readers.tables.read_table`: a CSV, JSON or Parquet file, a row a face."""
 
     file: str = MISSING
     root: str = MISSING
