@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from hydra.core.global_hydra import GlobalHydra
 
 from facebias.commandline import run_verb
 from tests.drawn_faces import write_class_folders
+
+# Examples may take long beside other work; no test asserts a time.
+settings.register_profile("facebias", deadline=None)
+settings.load_profile("facebias")
 
 # Before any library reads them.
 os.environ.setdefault("WANDB_MODE", "offline")

@@ -198,7 +198,7 @@ def test_copies_that_are_used_after_all_are_reported(
     with caplog.at_level("WARNING"):
         faces = prepared(faces_root, copies="report")
     assert len(faces.rows("train")) + len(faces.rows("validation")) == 320
-    assert "(data.copies=report uses all)" in caplog.text
+    assert "(data.copies=report uses all, and may part near copies)" in caplog.text
     assert "160 upside_down (0 across splits)" in caplog.text
     assert faces.leaks is not None
     assert set(faces.leaks["left_out"]) == {""}

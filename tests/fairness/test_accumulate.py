@@ -24,7 +24,7 @@ def accumulate(batches: list[list[Row]]) -> DecisionCounts:
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric:UserWarning")  # no batch yet
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(batches=BATCHES)
 def test_any_batches_equal_all_rows_at_once(batches: list[list[Row]]) -> None:
     kept = [row for batch in batches for row in batch if row[0] >= 0]
