@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 from facebias.commandline import run_verb
 from tests.drawn_faces import write_class_folders
