@@ -1,0 +1,106 @@
+"""Whether a run that is started again has the configuration that it was begun with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from facebias.errors import RunError
+
+# They say where things lie and how they are shown or loaded; the results are the same. A training
+# that goes on keeps the threads that it began with.
+_SAME_RESULTS = (
+    "threads",
+    "paths.outputs",
+    "paths.cache",
+    "data.reader.cache",
+    "data.store",
+    "data.workers",
+    "callbacks.progress",
+    "trainer.enable_progress_bar",
+)
+_ONE_OF_SEVERAL = "trainer.devices"  # a sweep gives a job one GPU, another one at each start
+_LISTED = 12
+_ABSENT = "(not there)"
+
+
+def changed_keys(file: Path, config: DictConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the keys that differ from those a run was begun with, with the old and new value.
+
+    Keys that cannot change a result are passed over. The run folder may be written in another way,
+    as long as it is the same one.
+
+    Args:
+        file: `config.yaml` of the run folder.
+        config: the checked configuration that it is started with now.
+
+    Raises:
+        RunError: if the file cannot be read.
+    """
+    old, new = _leaves_of(_load(file), file.parent), _leaves_of(config, file.parent)
+    return {
+        key: (old.get(key, _ABSENT), new.get(key, _ABSENT))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, _ABSENT) != new.get(key, _ABSENT) and not _same_results(key)
+    }
+
+
+def other_config(folder: Path, changed: dict[str, tuple[Any, Any]]) -> RunError:
+    """Return the error of a run that is started again with another configuration."""
+    lines = [f"  {key}: {old} -> {new}" for key, (old, new) in changed.items()]
+    if len(lines) > _LISTED:
+        lines[_LISTED:] = [f"  and {len(lines) - _LISTED} more"]
+    return RunError(
+        "\n".join([f"{folder} holds a run that was begun with another configuration:", *lines]),
+        "the same configuration, to go on from its last finished epoch",
+        "repeat the command that began it (environment.json has it), or choose another folder "
+        "with paths.run=FOLDER",
+    )
+
+
+def _load(file: Path) -> DictConfig:
+    try:
+        config = OmegaConf.load(file)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise RunError(
+            f"{file} cannot be read: {error}",
+            "the configuration that the run was begun with",
+            "choose another folder with paths.run=FOLDER, or move this one away",
+        ) from error
+    return config if isinstance(config, DictConfig) else DictConfig({})
+
+
+def _leaves_of(config: DictConfig, folder: Path) -> dict[str, Any]:
+    """Return every value by its dotted key, the run folder written in one way."""
+    leaves = dict(_leaves(OmegaConf.to_container(config), ""))
+    devices = leaves.get(_ONE_OF_SEVERAL)
+    if isinstance(devices, list):
+        leaves[_ONE_OF_SEVERAL] = len(devices)
+    if isinstance(leaves.get("trainer.devices"), list):  # which GPUs, not how many
+        leaves["trainer.devices"] = len(leaves["trainer.devices"])
+    run = leaves.get("paths.run")
+    if not isinstance(run, str):
+        return leaves
+    # A relative one was relative to a folder that is not known any more.
+    place = Path(run).resolve() if Path(run).is_absolute() else folder.resolve()
+    return {
+        key: f"{place}{value.removeprefix(run)}"
+        if isinstance(value, str) and (value == run or value.startswith(f"{run}/"))
+        else value
+        for key, value in leaves.items()
+    }
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    if isinstance(node, dict) and node:
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node
+
+
+def _same_results(key: str) -> bool:
+    return any(key == known or key.startswith(f"{known}.") for known in _SAME_RESULTS)
