@@ -1,0 +1,120 @@
+"""The summary of several runs: `summary.csv`, `runs.csv`, and what the console says of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from facebias.data.table import SPLITS
+from facebias.files import whole_file
+from facebias.report.summary import console_for_tables, decimal
+from facebias.runs.summary import FOLDS, GAP, MEAN_OF_FOLDS, POOLED, SEEDS, FinishedRun
+
+SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
+_SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "auroc": "AUROC"}
+_NOTES = {
+    SEEDS: "Mean ± standard deviation over seeds [95 % t interval of the mean]: it covers what the "
+    "seed changes (initialisation, order, augmentation), on these faces.",
+    FOLDS: "Mean ± standard deviation over folds.",
+    MEAN_OF_FOLDS: "Folds share most of their train faces: a spread over folds makes no interval.",
+    POOLED: "Pooled folds: each train face scored once, by the run that had it in validation.",
+    GAP: "A gap is the largest of each run between groups that are large enough; it leans high.",
+}
+
+
+def write_summary(runs: Sequence[FinishedRun], table: pd.DataFrame, folder: Path) -> None:
+    """Write `summary.csv`, and `runs.csv`: every run with all settings that differ.
+
+    Args:
+        runs: that were summarised.
+        table: as `facebias.runs.summary.summarise` returns it.
+        folder: of the summary.
+
+    Raises:
+        RunError: if a file cannot be written.
+    """
+    listed = pd.DataFrame(
+        [
+            {"folder": str(run.folder), "seed": run.seed, "fold": run.fold, **run.settings}
+            for run in runs
+        ]
+    )
+    for name, content in ((SUMMARY_FILE, table), (RUNS_FILE, listed)):
+        with whole_file(folder / name) as temporary:
+            content.to_csv(temporary, index=False)
+
+
+def print_runs(table: pd.DataFrame, folder: Path, console: Console | None = None) -> None:
+    """Print the metrics of all faces and the gaps in accuracy, and where the rest is.
+
+    Args:
+        table: as `facebias.runs.summary.summarise` returns it.
+        folder: of the summary.
+        console: to print on.
+    """
+    console = console or console_for_tables()
+    present = set(table["split"])
+    split = next(name for name in reversed(SPLITS) if name in present)
+    keys = list(table.columns[: list(table.columns).index("split")])
+    whole = table[(table["attribute"] == "all") & table["metric"].isin(_SHOWN)]
+    console.print(_metrics(whole[whole["split"] == split], keys, f"{split} faces"))
+    if split != "validation" and (table["reading"] == POOLED).any():
+        pooled = whole[(whole["split"] == "validation") & (whole["reading"] == POOLED)]
+        console.print(_metrics(pooled, keys, "validation faces of all folds, pooled"))
+    gaps = table[(table["group"] == GAP) & (table["metric"] == "accuracy")]
+    gaps = gaps[(gaps["split"] == split) & ~gaps["attribute"].str.contains(" x ")]
+    if len(gaps):
+        console.print(_gaps(gaps, keys, f"largest gaps in accuracy, {split} faces"))
+    said = {*table["reading"], *table["group"], *table["over"][table["sd"].notna()]}
+    for name, note in _NOTES.items():
+        if name in said:
+            console.print(note, highlight=False, soft_wrap=True)
+    console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
+    console.print(f"  {SUMMARY_FILE:<22} every split, attribute, group and metric", highlight=False)
+    console.print(f"  {RUNS_FILE:<22} the runs, and every setting that differs", highlight=False)
+
+
+def _metrics(rows: pd.DataFrame, keys: Sequence[str], title: str) -> Table:
+    """Return the table to print: settings and readings down, metrics across."""
+    printed = Table(*keys, "of", title=title)
+    for name in _SHOWN.values():
+        printed.add_column(name, justify="right", overflow="fold")
+    for _, part in rows.groupby([*keys, "reading"], sort=False, dropna=False):
+        first, by_metric = part.iloc[0], part.set_index("metric")
+        cells = [_cell(by_metric.loc[name]) if name in by_metric.index else "–" for name in _SHOWN]
+        printed.add_row(*(str(first[key]) for key in keys), _counted(first), *cells)
+    return printed
+
+
+def _gaps(rows: pd.DataFrame, keys: Sequence[str], title: str) -> Table:
+    """Return the table to print: settings down, attributes across."""
+    attributes = list(dict.fromkeys(rows["attribute"]))
+    printed = Table(*keys, "of", title=title)
+    for name in attributes:
+        printed.add_column(name, justify="right", overflow="fold")
+    for _, part in rows.groupby([*keys, "reading"], sort=False, dropna=False):
+        first, by_attribute = part.iloc[0], part.set_index("attribute")
+        cells = [_cell(by_attribute.loc[name]) for name in attributes]
+        printed.add_row(*(str(first[key]) for key in keys), _counted(first), *cells)
+    return printed
+
+
+def _counted(row: pd.Series) -> str:
+    """Say what a mean is of: 3 seeds; 10 folds; pooled folds (10) of 3 seeds."""
+    if row["over"] == FOLDS:
+        return f"{row['n']} folds"
+    seeds = f"{row['n']} seed" + ("s" if row["n"] > 1 else "")
+    return seeds if row["folds"] == 1 else f"{row['reading']} ({row['folds']}), {seeds}"
+
+
+def _cell(row: pd.Series) -> str:
+    """Format mean, deviation and interval, as far as there are any."""
+    mean, deviation, low, high = (
+        None if pd.isna(row[name]) else float(row[name]) for name in ("mean", "sd", "low", "high")
+    )
+    said = decimal(mean)
+    if deviation is not None:
+        said += f" ± {decimal(deviation)}"
+    return said if low is None else f"{said} [{decimal(low)}, {decimal(high)}]"

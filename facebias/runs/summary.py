@@ -1,0 +1,252 @@
+"""Several runs in one table: mean, spread and interval over seeds, means and pools of folds."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from facebias.data.predictions import PREDICTIONS_FILE
+from facebias.errors import RunError
+from facebias.fairness.group_metrics import AUROC, DECISION_METRICS, group_metrics
+from facebias.fairness.intervals import student_interval
+from facebias.report.groups import REPORT
+from facebias.runs.finished import read_train_config
+from facebias.runs.settings import differing_settings, telling_keys
+
+logger = logging.getLogger(__name__)
+
+RUNS, MEAN_OF_FOLDS, POOLED = "runs", "mean of folds", "pooled folds"
+SEEDS, FOLDS = "seeds", "folds"
+GAP = "largest gap"
+_MEASURED = ["split", "attribute", "group", "metric"]
+_COLUMNS = ["reading", "over", "n", "folds", "fewest_faces", "mean", "sd", "low", "high"]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a summary reads of a finished training.
+
+    Attributes:
+        folder: of the run.
+        config: its checked configuration.
+        settings: what not all runs of the summary have in common, but for seed and fold.
+        predictions: one row a face.
+        fairness: its `fairness.json`.
+    """
+
+    folder: Path
+    config: DictConfig
+    settings: dict[str, Any]
+    predictions: pd.DataFrame
+    fairness: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Of initialisation, order and augmentation."""
+        return int(self.config.seed)
+
+    @property
+    def fold(self) -> int:
+        """The part of the train split that validated."""
+        return int(self.config.data.fold)
+
+    def measured(self) -> pd.DataFrame:
+        """Return a row for each split, attribute, group and metric: value, and faces."""
+        parts = [
+            _long(split, group_metrics(rows, *_declared(self.fairness[str(split)])))
+            for split, rows in self.predictions.groupby("split")
+            if str(split) in self.fairness
+        ]
+        return pd.concat([*parts, self._gaps()], ignore_index=True)
+
+    def _gaps(self) -> pd.DataFrame:
+        """Return the largest gaps that the run has found between groups."""
+        rows = [
+            {
+                **{"split": split, "attribute": gap["attribute"], "group": GAP},
+                **{"metric": gap["metric"], "value": gap["gap"], "faces": None},
+            }
+            for split, report in self.fairness.items()
+            for gap in report["gaps"]
+        ]
+        columns = [*_MEASURED, "value", "faces"]
+        return pd.DataFrame(rows, columns=columns).astype({"value": float, "faces": float})
+
+
+def read_finished(folders: Sequence[Path]) -> list[FinishedRun]:
+    """Return what finished trainings have left.
+
+    Args:
+        folders: of the runs, one or more.
+
+    Raises:
+        RunError: if there is none, one is not finished, or its groups were not measured.
+        ConfigError: if one was written by another version and does not fit this one.
+    """
+    if not folders:
+        raise RunError("no runs to sum up", "one run or more", "give runs=[FOLDER,FOLDER]")
+    configs = [read_train_config(folder) for folder in folders]
+    return [
+        FinishedRun(folder, config, settings, *_tables(folder))
+        for folder, config, settings in zip(
+            folders, configs, differing_settings(configs), strict=True
+        )
+    ]
+
+
+def _tables(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        return pd.read_parquet(folder / PREDICTIONS_FILE), report
+    except FileNotFoundError as error:
+        raise RunError(
+            f"a table of {folder} is not there: {error.filename}",
+            f"{PREDICTIONS_FILE} and {REPORT}, as a training with callbacks.fairness leaves them",
+            "train it again with callbacks.fairness, or leave the run out",
+        ) from error
+
+
+def summarise(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """Return mean, standard deviation and interval of every metric over runs that differ by seed.
+
+    Runs that differ in anything but seed and fold stand apart. Over seeds, `low` and `high` are
+    the 95 % interval of the mean by Student's t: it covers what the seed changes (initialisation,
+    order, augmentation), on these faces, this split and this composition, and nothing else. Folds
+    share most of their train faces, so a spread over folds makes no interval (Bengio & Grandvalet
+    2004, JMLR 5); there is a mean of folds, and over several seeds an interval of these means.
+
+    The pooled reading scores each train face once, by the run that had it in validation, and
+    measures all of them together; it has no AUROC, because scores of several models do not rank
+    with each other (Forman & Scholz 2010, SIGKDD Explorations 12). A pooled F1 is not the mean of
+    the folds' F1. Where all folds validate on the same official split, nothing is pooled.
+
+    Args:
+        runs: as `read_finished` returns them.
+
+    Returns:
+        A row for each combination of settings that differ, split, attribute, group, metric and
+        reading ("runs", "mean of folds" or "pooled folds"): over ("seeds" or "folds"), n (how many
+        of these), folds (of each), fewest_faces (of the group in a run or pool; NaN for gaps),
+        mean, sd (with n - 1), low, high; NaN where it is undefined in any of them. A gap is the
+        largest one of each run, which leans high.
+
+    Raises:
+        RunError: if two runs have the same settings, seed and fold, or seeds have no fold in
+            common.
+    """
+    keys = telling_keys([run.settings for run in runs])
+    alike: dict[tuple[str, ...], list[FinishedRun]] = {}
+    for run in runs:
+        alike.setdefault(tuple(str(run.settings[key]) for key in keys), []).append(run)
+    parts = []
+    for group in alike.values():
+        part = _summarise_alike(_with_shared_folds(group))
+        for place, key in enumerate(keys):
+            part.insert(place, key, group[0].settings[key])
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summarise_alike(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """Summarise runs that differ in seed and fold only, and of which all seeds have all folds."""
+    values = pd.concat([run.measured().assign(seed=run.seed, fold=run.fold) for run in runs])
+    seeds, folds = values["seed"].nunique(), values["fold"].nunique()
+    if folds == 1:
+        return _statistics(values, RUNS, SEEDS, folds)
+    if seeds == 1:
+        parts = [_statistics(values, MEAN_OF_FOLDS, FOLDS, folds)]
+    else:
+        means = values.groupby([*_MEASURED, "seed"], sort=False, as_index=False).agg(
+            value=("value", _mean_if_all), faces=("faces", "min")
+        )
+        parts = [_statistics(means, MEAN_OF_FOLDS, SEEDS, folds)]
+    pooled = _pooled(runs)
+    if pooled is not None:
+        parts.append(_statistics(pooled, POOLED, SEEDS, folds))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _statistics(values: pd.DataFrame, reading: str, over: str, folds: int) -> pd.DataFrame:
+    """Return a row for each measured thing, over the rows that measure it."""
+    found = values.groupby(_MEASURED, sort=False, as_index=False).agg(
+        n=("value", "size"),
+        fewest_faces=("faces", "min"),
+        mean=("value", _mean_if_all),
+        sd=("value", lambda column: column.std(ddof=1, skipna=False)),
+    )
+    # An interval is of independent repetitions, which folds are not.
+    low, high = student_interval(found["mean"], found["sd"], found["n"])
+    kept = over == SEEDS
+    found = found.assign(reading=reading, over=over, folds=folds)
+    found = found.assign(low=low if kept else float("nan"), high=high if kept else float("nan"))
+    return found[[*_MEASURED, *_COLUMNS]]
+
+
+def _mean_if_all(column: pd.Series) -> float:
+    """Return the mean; over those alone where it is defined it would be another quantity."""
+    return float(column.mean(skipna=False))
+
+
+def _pooled(runs: Sequence[FinishedRun]) -> pd.DataFrame | None:
+    """Return the metrics of all validation faces of each seed's folds together, if they differ."""
+    parts = []
+    for seed in dict.fromkeys(run.seed for run in runs):
+        own = [run for run in runs if run.seed == seed]
+        tables = [run.predictions[run.predictions["split"] == "validation"] for run in own]
+        rows = pd.concat(tables, ignore_index=True)
+        if rows["id"].duplicated().any():
+            logger.warning("the folds validate on the same faces: nothing to pool")
+            return None
+        declared = _declared(own[0].fairness["validation"])
+        long = _long("validation", group_metrics(rows, *declared))
+        parts.append(long[long["metric"] != AUROC].assign(seed=seed))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _declared(report: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return classes, attributes and intersections that a run was measured with."""
+    settings = report["settings"]
+    return settings["classes"], settings["attributes"], settings["intersections"]
+
+
+def _long(split: Any, table: pd.DataFrame) -> pd.DataFrame:  # noqa: ANN401
+    """Return a row a metric, with the columns of `_MEASURED`, value and faces."""
+    renamed = table.rename(columns={"n": "faces"}).assign(split=split)
+    names = ["split", "attribute", "group", "faces"]
+    long = renamed.melt(names, [*DECISION_METRICS, AUROC], "metric", "value")
+    return long[[*_MEASURED, "value", "faces"]].astype({"faces": float})
+
+
+def _with_shared_folds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Return the runs of the folds that every seed has: means over other folds are no repetition.
+
+    Raises:
+        RunError: if a run is there twice, or no fold is shared.
+    """
+    by_seed: dict[int, dict[int, FinishedRun]] = {}
+    for run in runs:
+        own = by_seed.setdefault(run.seed, {})
+        if run.fold in own:
+            raise RunError(
+                f"{own[run.fold].folder} and {run.folder} differ in nothing that is chosen",
+                "one run of every setting, seed and fold: a repeated one would narrow intervals",
+                "leave one of them out",
+            )
+        own[run.fold] = run
+    shared = set.intersection(*(set(own) for own in by_seed.values()))
+    if not shared:
+        said = "; ".join(f"seed {seed}: folds {sorted(own)}" for seed, own in by_seed.items())
+        raise RunError(
+            f"the seeds have no fold in common ({said})",
+            "the same folds for every seed",
+            "train the missing ones, or summarise each seed by itself",
+        )
+    for run in runs:
+        if run.fold not in shared:
+            logger.warning("left out: %s; not every seed has fold %s", run.folder, run.fold)
+    return [run for run in runs if run.fold in shared]
