@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 DEMO := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 DEMO_EPOCHS := 6
 
-.PHONY: help setup demo test test-slow lint format bench clean
+.PHONY: help setup demo test test-slow test-slurm lint format bench clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,11 +28,14 @@ demo: setup  ## Train on three biased sets of generated faces and compare them
 	@echo && echo "The same faces under the three models: $(CURDIR)/$(DEMO)/comparison/maps.png"
 	@echo "Each model's own page, to be opened in a browser:" && ls $(CURDIR)/$(DEMO)/*/report.html
 
-test: setup  ## Run the quick tests
-	$(RUN) -m pytest
+test: setup  ## Run the quick tests, on all cores
+	$(RUN) -m pytest -n auto --dist loadfile
 
 test-slow: setup  ## Run the tests that train for minutes
 	$(RUN) -m pytest -m slow
+
+test-slurm: setup  ## Run jobs of a Slurm on this machine, as root
+	$(RUN) -m pytest -m slurm tests/slurm
 
 lint: setup  ## Check style and types
 	$(RUN) -m ruff check .
@@ -51,6 +54,7 @@ bench: setup  ## Print speed as ratios against peers and plain loops
 	$(RUN) -m tests.benchmarks.faces
 	$(RUN) -m tests.benchmarks.leaks
 	$(RUN) -m tests.benchmarks.tables
+	$(RUN) -m tests.benchmarks.sweeps
 
 clean:  ## Remove the environment and what tools left behind; outputs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facebias.config import check, conf_folder, register_resolvers, unknown_key
 from facebias.errors import ConfigError, FacebiasError, RunError
+
+_TERMINATED = 128 + signal.SIGTERM
 
 
 def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object]) -> None:
@@ -31,38 +35,60 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
         verb: what to run; it gets the checked, resolved configuration.
     """
     register_resolvers()
-    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    task = _Task(schema, verb, os.environ.get("HYDRA_FULL_ERROR") == "1")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach the lines below
-
-    failed = bug = False
-
-    def task(config: DictConfig) -> None:
-        nonlocal failed, bug
-        try:
-            verb(_checked(config, schema))
-            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of a dry run
-        except FacebiasError as error:
-            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of what never began
-            if full_errors:
-                raise
-            _tell(error, _job())
-            failed = True
-        except Exception:
-            bug = True
-            raise
-
     start = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)
     try:
-        start(task)()
+        with _exit_on_sigterm():
+            start(task)()
     except (KeyboardInterrupt, SystemExit) as end:
         _leave(end)
     except Exception as error:
-        if full_errors or bug:
+        if task.full_errors or task.bug:
             raise
         _tell(_translated(error, config_name))  # Hydra raises many kinds before a job begins
-        failed = True
-    if failed:
+        task.failed = True
+    if task.failed:
         sys.exit(2)
+
+
+class _Task:
+    """What Hydra runs for each job; a planned sweep runs the verb in its own way.
+
+    Attributes:
+        failed: a job ended with an error that a user can mend.
+        bug: a job ended with any other error.
+    """
+
+    def __init__(
+        self, schema: type, verb: Callable[[DictConfig], object], full_errors: bool
+    ) -> None:
+        self.schema, self.verb, self.full_errors = schema, verb, full_errors
+        self.failed = self.bug = False
+
+    def __call__(self, config: DictConfig) -> None:
+        try:
+            self.verb(_checked(config, self.schema))
+            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of a dry run
+        except FacebiasError as error:
+            _remove_run(Path(HydraConfig.get().runtime.output_dir))  # of what never began
+            if self.full_errors:
+                raise
+            _tell(error, _job())
+            self.failed = True
+        except Exception:
+            self.bug = True
+            raise
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Leave by an exception when SIGTERM comes, so that what is open is closed, workers too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(end: KeyboardInterrupt | SystemExit) -> None:
@@ -70,9 +96,10 @@ def _leave(end: KeyboardInterrupt | SystemExit) -> None:
     if isinstance(end, KeyboardInterrupt) or isinstance(end.__context__, KeyboardInterrupt):
         print("facebias: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)
-    if type(end).__name__ == "SIGTERMException":  # Lightning's, told by name to import nothing
+    # Lightning's own is told by its name, to import nothing.
+    if end.code == _TERMINATED or type(end).__name__ == "SIGTERMException":
         print("facebias: terminated", file=sys.stderr, flush=True)
-        sys.exit(143)
+        sys.exit(_TERMINATED)
     raise end
 
 
@@ -106,6 +133,8 @@ def _remove_run(folder: Path) -> None:
 
 def _translated(error: Exception, config_name: str) -> FacebiasError:
     """Put an error that Hydra met into the form of our own."""
+    if isinstance(error, FacebiasError):  # of the plan of a sweep
+        return error
     text = str(error).strip()
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return RunError(

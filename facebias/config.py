@@ -28,19 +28,25 @@ def conf_folder() -> Path:
 
 
 def register_resolvers() -> None:
-    """Give YAML files three functions.
+    """Give YAML files four functions.
 
     `${unique:}` is six letters that differ in every process; `${absolute:PATH}` is a path that
     means the same in every working directory, and null for null; `${better:METRIC}` is min for a
-    loss and max for any other metric.
+    loss and max for any other metric; `${given:NAME,OTHER}` is the name, or the other for null.
     """
     OmegaConf.register_new_resolver("unique", _unique, replace=True)
     OmegaConf.register_new_resolver("absolute", _absolute, replace=True)
-    OmegaConf.register_new_resolver("better", _better, replace=True)
+    OmegaConf.register_new_resolver("better", better, replace=True)
+    OmegaConf.register_new_resolver("given", _given, replace=True)
 
 
-def _better(metric: str) -> str:
+def better(metric: str) -> str:
+    """Return `min` for a loss, and `max` for any other metric."""
     return "min" if metric.endswith("loss") else "max"
+
+
+def _given(name: str | None, other: str) -> str:
+    return other if name is None else name
 
 
 def _absolute(path: str | None) -> str | None:

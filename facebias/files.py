@@ -1,14 +1,19 @@
 """Files that are there whole or not at all."""
 
+import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from facebias.errors import RunError
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+(?P<suffix>\.[^.]*|)")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -29,14 +34,34 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}",
-            "a folder that can be written to, with free space",
-            "choose another with paths.outputs=FOLDER",
-        ) from error
+        raise not_written(path, error) from error
     finally:
         with suppress(NotADirectoryError):  # a file stands where its folder should be
             temporary.unlink(missing_ok=True)
+
+
+def not_written(path: Path, error: OSError) -> RunError:
+    """Return the error of a file that cannot be written: a full disk, or a folder out of reach."""
+    return RunError(
+        f"{path} cannot be written: {error.strerror or error}",
+        "a folder that can be written to, with free space",
+        "free some space and give the same command again; a training goes on in its own folder "
+        "with paths.run=FOLDER"
+        if error.errno in _FULL
+        else "choose another with paths.outputs=FOLDER",
+    )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder and below.
+
+    Args:
+        folder: in which no other process is writing.
+    """
+    for path in folder.rglob(".*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found["name"].endswith(found["suffix"]) and path.is_file():
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -29,9 +29,12 @@ def predict(config: DictConfig) -> Path:
     from facebias.report.summary import print_summary
     from facebias.runs.assemble import assemble_classifier, assemble_trainer
     from facebias.runs.checkpoints import checkpoint_file
+    from facebias.runs.finished import read_train_config
     from facebias.runs.folder import open_run
-    from facebias.runs.others import load_other_faces, read_train_config
+    from facebias.runs.others import load_other_faces
+    from facebias.runs.processes import refuse_several
 
+    refuse_several(config, "facebias.predict")
     run, folder = Path(config.run).expanduser(), Path(config.paths.run)
     trained = read_train_config(run)
     with open_run(folder, config):

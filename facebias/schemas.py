@@ -367,14 +367,22 @@ class CamCallback:
 
 
 @dataclass
+class MetricsFile:
+    """`facebias.runs.metrics_file.MetricsFile`: `metrics.csv`, which goes on after a kill."""
+
+    save_dir: str = MISSING
+
+
+@dataclass
 class WandbLogger:
-    """`facebias.runs.loggers.wandb_logger`: W&B, offline unless logged in."""
+    """`facebias.runs.wandb_run.wandb_logger`: W&B, offline unless logged in."""
 
     save_dir: str = MISSING
     name: str = value()
     project: str = value("facebias")
-    group: str | None = value(None)
-    tags: list[str] = value([])
+    group: str | None = value(None)  # null: the sweep's name, or the run's
+    tags: list[str] = value([])  # beside variant, dose, remedy, seeds and fold
+    job_type: str = value("train")
 
 
 TARGETS: dict[str, type] = {
@@ -407,7 +415,8 @@ TARGETS: dict[str, type] = {
     "facebias.callbacks.predictions.PredictionsCallback": PredictionsCallback,
     "facebias.callbacks.fairness.FairnessCallback": FairnessCallback,
     "facebias.callbacks.cam.CamCallback": CamCallback,
-    "facebias.runs.loggers.wandb_logger": WandbLogger,
+    "facebias.runs.metrics_file.MetricsFile": MetricsFile,
+    "facebias.runs.wandb_run.wandb_logger": WandbLogger,
 }
 
 
@@ -437,12 +446,13 @@ class Data:
     folds: int = value(10, low=2)  # validation is one fold of the train split
     fold: int = value(0, low=0)
     stratify: list[str] | None = value(None)  # attributes, beside the label; null: all
+    bag: int | None = value(None, low=0)  # k-th sample of the train faces, with replacement
     copies: str = value("drop", choices=("drop", "error", "report"))  # what would leak
     max_bad: int = value(20, low=0)  # unreadable images, beyond which a run stops
     store: str = value("disk", choices=("disk", "none"))
     normalise: str = value("channel", choices=("channel", "pixel", "image"))
-    batch_size: int = value(64, low=1)
-    workers: int = value(0, low=0)  # processes that load
+    batch_size: int = value(64, low=1)  # faces a step, over all processes
+    workers: int = value(0, low=0)  # processes that load, for each that trains
 
 
 @dataclass
@@ -475,6 +485,9 @@ class Train:
 
     name: str = MISSING  # begins the run folder's name
     seed: int = value(low=0)  # initialisation, order of the faces, augmentation
+    fold: int = value(0, low=0)  # which of data.folds parts of the train split validates
+    sweep: str | None = value(None)  # name of the sweep that the run belongs to
+    threads: int | None = value(None, low=1)  # of each process; null: the cores, shared out
     dry_run: bool = value(False)
     test: bool = value(True)  # score the test faces; off while a recipe is still being chosen
     data: Data = field(default_factory=Data)
@@ -522,6 +535,39 @@ class Compare:
     method: str = value("layer_cam", choices=("layer_cam", "grad_cam"))
     layer: str = value("auto")
     seed: int = value(0, low=0)
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Groups:
+    """How groups are judged, see `facebias.fairness.group_report.Settings`."""
+
+    intersections: list[list[str]] | None = value(None)  # null: every pair of attributes
+    min_group: int = value(30, low=1)
+    min_class: int = value(5, low=1)
+    replicates: int = value(1000, low=100)
+    seed: int = value(0, low=0)
+
+
+@dataclass
+class Ensemble:
+    """Everything that `python -m facebias.ensemble` reads."""
+
+    runs: list[str] | None = value(None)  # folders of finished runs or sweeps, or patterns
+    sweep: str | None = value(None)  # instead: a sweep's name or folder
+    vote: str = value("soft", choices=("soft", "hard"))
+    name: str = MISSING
+    fairness: Groups = field(default_factory=Groups)
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Summary:
+    """Everything that `python -m facebias.summary` reads."""
+
+    runs: list[str] | None = value(None)  # folders of finished runs or sweeps, or patterns
+    sweep: str | None = value(None)  # instead: a sweep's name or folder
+    name: str = MISSING
     paths: Paths = field(default_factory=Paths)
 
 

@@ -23,46 +23,52 @@ def train(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for data, models or folders that do not fit.
     """
-    import lightning.pytorch as pl
-    import torch
+    from facebias.runs.processes import node_of, processes
 
-    from facebias.report.pages import write_run_report
-    from facebias.report.summary import print_summary
-    from facebias.runs.assemble import (
-        assemble_classifier,
-        assemble_datamodule,
-        assemble_faces,
-        assemble_trainer,
-    )
-    from facebias.runs.checkpoints import checkpoint_file
-    from facebias.runs.checks import check_training
-    from facebias.runs.folder import open_run
+    folder, several = Path(config.paths.run), processes(config) > 1
+    if config.dry_run:
+        _plan(config)
+    elif node_of(config).number > 0:  # another machine's process has the run folder
+        _help(config)
+    else:
+        _run(config, folder, several)
+    return folder
+
+
+def _plan(config: DictConfig) -> None:
     from facebias.runs.plan import print_plan
 
-    folder = Path(config.paths.run)
-    pl.seed_everything(config.seed, verbose=False)
-    if config.dry_run:
-        print_plan(config)
-        return folder
+    print_plan(config)
+
+
+def _help(config: DictConfig) -> None:
+    import torch
+
+    from facebias.runs.ranks import help_in_ranks
+    from facebias.runs.shares import use_threads
+
+    use_threads(config)
+    help_in_ranks(config, torch.get_num_threads())
+
+
+def _run(config: DictConfig, folder: Path, several: bool) -> None:
+    from facebias.report.summary import print_summary
+    from facebias.runs.folder import open_run
+    from facebias.runs.resume import drop_unfinished, recorded_threads
+    from facebias.runs.shares import use_threads
+
+    use_threads(config)
     with open_run(folder, config):
-        faces = assemble_faces(config)
-        faces.write(folder)
-        counts = torch.tensor(faces.class_counts())
-        model = assemble_classifier(config, counts, faces.statistics)
-        check_training(config, model, faces)
-        loaders = assemble_datamodule(config, faces)
-        trainer = assemble_trainer(config)
-        trainer.fit(model, datamodule=loaders)
-        trainer.predict(
-            model,
-            datamodule=loaders,
-            return_predictions=False,
-            ckpt_path=checkpoint_file(folder, config.checkpoint.use),
-            weights_only=True,
-        )
-        write_run_report(folder)
+        drop_unfinished(folder)
+        if several:
+            from facebias.runs.ranks import train_in_ranks
+
+            train_in_ranks(config, folder, recorded_threads(folder))
+        else:
+            from facebias.runs.training import train_in_process
+
+            train_in_process(config, folder)
     print_summary(folder)
-    return folder
 
 
 if __name__ == "__main__":

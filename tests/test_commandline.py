@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from facebias.commandline import run_verb
 from facebias.errors import DataError
+from facebias.runs.folder import open_run
 from facebias.schemas import Train
 
 Verb = Callable[[DictConfig], object]
@@ -178,7 +179,7 @@ def test_a_file_in_place_of_the_output_folder_is_told(
     ended = command(*sweep, "data.root=x", f"paths.outputs={below}")
     assert (ended.code, ended.configs) == (2, [])
     assert "Traceback" not in ended.error
-    assert f"facebias: {below}" in ended.error
+    assert below in ended.lines[0]
     assert "paths.outputs=FOLDER" in ended.lines[-1]
     assert (tmp_path / "results").read_text() == "a file"
 
@@ -212,27 +213,35 @@ def test_a_failing_job_does_not_stop_the_others_and_is_named(
     assert told == [f"facebias: job {failing - 1} (seed={failing} data.root=x): too few faces"]
 
 
-def test_a_wrong_value_in_one_job_does_not_stop_the_others(command: Callable[..., Ended]) -> None:
+def test_a_wrong_value_in_one_job_is_refused_before_any_runs(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
     ended = command("-m", "seed=1,-2,3", "data.root=x")
-    assert [config.seed for config in ended.configs] == [1, 3]
-    assert ended.code == 2
+    assert (ended.code, ended.configs) == (2, [])
     assert "facebias: job 1 (seed=-2 data.root=x): seed is -2" in ended.lines
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("seeds", ["1,2", "2,1"])
 def test_neither_a_bug_nor_a_message_hides_the_other(
-    command: Callable[..., Ended], capsys: pytest.CaptureFixture[str], seeds: str
+    command: Callable[..., Ended], seeds: str
 ) -> None:
     def verb(config: DictConfig) -> None:
         raise DataError("too few faces") if config.seed == 2 else ZeroDivisionError("a bug")
 
-    with pytest.raises(ZeroDivisionError):
-        command("-m", f"seed={seeds}", "data.root=x", verb=verb)
-    assert "(seed=2 data.root=x): too few faces" in capsys.readouterr().err
+    ended = command("-m", f"seed={seeds}", "data.root=x", verb=verb)
+    assert ended.code == 1
+    assert "(seed=2 data.root=x): too few faces" in ended.error
+    assert "ZeroDivisionError: a bug" in ended.lines
+
+
+def _open(config: DictConfig) -> None:
+    with open_run(Path(config.paths.run), config):
+        pass
 
 
 def test_jobs_of_a_sweep_have_folders_of_their_own(command: Callable[..., Ended]) -> None:
-    ended = command("-m", "seed=1,2", "data.root=x")
+    ended = command("-m", "seed=1,2", "data.root=x", verb=_open)
     folders = {Path(config.paths.run) for config in ended.configs}
     assert ended.code == 0
     assert {folder.name for folder in folders} == {"0_train_seed1", "1_train_seed2"}

@@ -13,7 +13,10 @@ from facebias import schemas
 # Keyword-only arguments come from the code that builds, never from YAML. So do those that a
 # schedule gets from the trainer.
 FROM_CODE = {"facebias.models.schedules": {"optimizer", "total_steps"}}
-PLACES = [schemas.Train, schemas.Predict, schemas.Compare, schemas.Faces]
+PLACES = [
+    *(schemas.Train, schemas.Predict, schemas.Compare, schemas.Faces),
+    *(schemas.Ensemble, schemas.Summary),
+]
 
 
 def _named(target: str) -> Any:  # noqa: ANN401

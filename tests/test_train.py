@@ -33,6 +33,7 @@ def test_leaves_the_run_folder_of_the_design(run: Path) -> None:
     }  # fmt: skip
     assert expected <= files
     assert json.loads((run / "status.json").read_text())["status"] == "done"
+    assert json.loads((run / "environment.json").read_text())["weights_from"] == "random numbers"
     assert not [name for name in files if name.endswith(".tmp") or "/.sheet" in name]
 
 
@@ -117,7 +118,7 @@ def test_the_same_seeds_give_the_same_predictions(
 def test_test_faces_are_not_scored_while_a_recipe_is_chosen(
     tmp_path: Path, faces_root: Path
 ) -> None:
-    folder = train(compose_train(tmp_path, faces_root, "test=false", "data.fold=3"))
+    folder = train(compose_train(tmp_path, faces_root, "test=false", "fold=3"))
     predictions = pd.read_parquet(folder / "predictions.parquet")
     assert set(predictions["split"]) == {"train", "validation"}
     assert set(json.loads((folder / "fairness.json").read_text())) == {"train", "validation"}
@@ -203,10 +204,10 @@ def test_two_live_runs_do_not_share_a_folder(tmp_path: Path, faces_root: Path) -
     ("override", "error", "words"),
     [
         ("callbacks.cam.layer=blocks.7", ModelError, "blocks"),
-        ("trainer.devices=2", ConfigError, "one process"),
+        ("trainer.devices=2", ConfigError, "trainer=ddp_cpu"),
         ("data.stratify=[height]", DataError, "gender, age"),
         ("callbacks.fairness.intersections=[[gender,race]]", ConfigError, "race"),
-        ("data.fold=10", DataError, "data.fold"),
+        ("fold=10", DataError, "fold=10"),
         ("trainer.precision=7", ConfigError, "precision"),
         ("checkpoint.monitor=validation/los", ConfigError, "validation/loss"),
         ("callbacks.best.monitor=x", ConfigError, "callbacks.best"),

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
-from facebias.schemas import Check, Compare, Predict, Train
+from facebias.schemas import Check, Compare, Ensemble, Predict, Summary, Train
 
 SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
 SMALL = (
@@ -62,6 +62,18 @@ def compose_compare(folder: Path, runs: Sequence[Path], *overrides: str) -> Dict
     return _compose(
         "compare", Compare, f"runs=[{listed}]", f"paths.run={folder}/compared", *overrides
     )
+
+
+def compose_ensemble(folder: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of an ensemble."""
+    out = (f"paths.run={folder}/ensemble", f"paths.outputs={folder}")
+    return _compose("ensemble", Ensemble, *out, "fairness.replicates=100", *overrides)
+
+
+def compose_summary(folder: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of a summary."""
+    out = (f"paths.run={folder}/summary", f"paths.outputs={folder}")
+    return _compose("summary", Summary, *out, *overrides)
 
 
 def compose_check(folder: Path, *overrides: str) -> DictConfig:

@@ -62,7 +62,9 @@ class CamCallback(pl.Callback):
         self._found = find_layer(pl_module, example.to(pl_module.device), wanted)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the maps of the chosen faces."""
+        """Draw the maps of the chosen faces; the first rank does it."""
+        if not trainer.is_global_zero:
+            return
         module = face_module(trainer)
         split = module.evaluated[-1]
         predictions = predictions_of(trainer)

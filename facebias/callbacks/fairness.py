@@ -1,25 +1,20 @@
 """Measures every group: its worst accuracy while training, the whole report in the end."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import pandas as pd
 import torch
 
 from facebias.callbacks.predictions import face_module, predictions_of
 from facebias.data.datamodule import FaceBatch
 from facebias.errors import ConfigError
 from facebias.fairness.accumulate import DecisionCounts
-from facebias.fairness.counterfactual import counterfactual_flips
-from facebias.fairness.group_report import GroupReport, group_report
+from facebias.fairness.group_report import GroupReport
 from facebias.fairness.metrics import accuracy, support
-from facebias.files import whole_file, write_json
-
-TABLE, REPORT, FLIPS = "fairness.csv", "fairness.json", "counterfactual.json"
+from facebias.report.groups import measure_splits, write_flips, write_group_reports
 
 
 class FairnessCallback(pl.Callback):
@@ -116,53 +111,20 @@ class FairnessCallback(pl.Callback):
                 pl_module.log(f"validation/worst_{name}_accuracy", worst)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure every evaluated split with labels, and write what was found."""
+        """Measure every evaluated split with labels, and write what was found; the first rank's."""
+        if not trainer.is_global_zero:
+            return
         module = face_module(trainer)
         predictions = predictions_of(trainer)
-        self.reports = {}
-        for split in module.evaluated:
-            rows = predictions[predictions["split"] == split]
-            if rows["label"].notna().any():
-                self.reports[split] = self._measure(rows, module.faces.table)
-        self._write()
-        self._write_flips(predictions, module.faces.table.classes)
-        self._log_tables(trainer)
-
-    def _measure(self, rows: pd.DataFrame, table: Any) -> GroupReport:  # noqa: ANN401
-        attributes: Mapping[str, Sequence[str]] = table.attributes
-        pairs = list(combinations(attributes, 2))
-        chosen = pairs if self._intersections is None else self._intersections
-        return group_report(rows, table.classes, attributes, intersections=chosen, **self._options)
-
-    def _write(self) -> None:
-        if not self.reports:
-            return
-        write_json(
-            self._folder / REPORT,
-            {split: report.to_dict() for split, report in self.reports.items()},
+        table = module.faces.table
+        self.reports = measure_splits(
+            predictions,
+            module.evaluated,
+            table.classes,
+            table.attributes,
+            intersections=self._intersections,
+            **self._options,
         )
-        parts = [report.table.assign(split=split) for split, report in self.reports.items()]
-        with whole_file(self._folder / TABLE) as temporary:
-            pd.concat(parts, ignore_index=True).to_csv(temporary, index=False)
-
-    def _write_flips(self, predictions: pd.DataFrame, classes: Sequence[str]) -> None:
-        """Write how often predictions differ within pairs, where there are any."""
-        if "pair" not in predictions or predictions["pair"].isna().all():
-            return
+        write_group_reports(self.reports, self._folder)
         options = {name: self._options[name] for name in ("replicates", "seed")}
-        flips = {
-            str(split): counterfactual_flips(rows, classes, **options)
-            for split, rows in predictions.groupby("split")
-        }
-        write_json(
-            self._folder / FLIPS,
-            {split: [each.to_dict() for each in found] for split, found in flips.items() if found},
-        )
-
-    def _log_tables(self, trainer: pl.Trainer) -> None:
-        """Give the tables to loggers that show tables, such as W&B."""
-        for logger in trainer.loggers:
-            log_table = getattr(logger, "log_table", None)
-            if log_table is not None:
-                for split, report in self.reports.items():
-                    log_table(key=f"{split}/fairness", dataframe=report.table)
+        write_flips(predictions, table.classes, self._folder, **options)

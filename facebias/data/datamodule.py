@@ -1,5 +1,6 @@
 """The LightningDataModule: prepared faces as batches of uint8, only train faces augmented."""
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -37,12 +38,18 @@ class FaceDataset(Dataset[FaceBatch]):
         faces: prepared faces.
         split: train, validation or test.
         augmentation: applied to each face; None for every split but train.
+        drawn: the train faces as often as `data.bag` has drawn them; else each face once.
     """
 
     def __init__(
-        self, faces: PreparedFaces, split: str, augmentation: Augmentation | None = None
+        self,
+        faces: PreparedFaces,
+        split: str,
+        augmentation: Augmentation | None = None,
+        *,
+        drawn: bool = False,
     ) -> None:
-        rows = faces.rows(split)
+        rows = faces.drawn() if drawn else faces.rows(split)
         classes = {name: number for number, name in enumerate(faces.table.classes)}
         self._stored = rows["row"].to_numpy(np.int64)
         self.labels = rows["label"].map(classes).fillna(-1).to_numpy(np.int64)
@@ -94,34 +101,75 @@ class TrainOrder(Sampler[tuple[int, int]]):
         return ((epoch, int(row)) for row in order)
 
 
-class TableOrder(Sampler[tuple[int, int]]):
-    """Every row once, in the order of the table; the epoch plays no part."""
+class TrainBatches(Sampler[list[tuple[int, int]]]):
+    """This rank's share of every batch of one order that all ranks agree on.
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    Rank r takes faces r, r + world, r + 2 world, ... of a batch, so that one process trains on the
+    same batches as any number of ranks together. A last batch that would give a rank fewer than two
+    faces is dropped: one face has no variance to normalise by. Batches of one face that are asked
+    for stay.
+
+    Args:
+        order: of all train faces.
+        batch_size: faces of a batch, over all ranks.
+        rank: number of this process.
+        world: number of processes.
+    """
+
+    def __init__(
+        self, order: TrainOrder, batch_size: int, *, rank: int = 0, world: int = 1
+    ) -> None:
+        self._order, self._size, self._rank, self._world = order, batch_size, rank, world
 
     def __len__(self) -> int:
-        """Return the number of rows."""
-        return self._count
+        """Return the number of batches, the same on every rank."""
+        whole, last = divmod(len(self._order), self._size)
+        return whole + (last >= 2 * self._world)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield (epoch, row) of the faces of each batch that are this rank's."""
+        rows = list(self._order)
+        for start in range(0, len(self) * self._size, self._size):
+            yield rows[start : start + self._size][self._rank :: self._world]
+
+
+class TableOrder(Sampler[tuple[int, int]]):
+    """Every row once over all ranks, in the order of the table; the epoch plays no part.
+
+    No row is repeated to give all ranks equally many, so that what is counted is exact.
+
+    Args:
+        count: number of rows.
+        rank: number of this process, which takes rows rank, rank + world, ...
+        world: number of processes.
+    """
+
+    def __init__(self, count: int, *, rank: int = 0, world: int = 1) -> None:
+        self._rows = range(rank, count, world)
+
+    def __len__(self) -> int:
+        """Return the number of this rank's rows."""
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield (0, row)."""
-        return ((0, row) for row in range(self._count))
+        return ((0, row) for row in self._rows)
 
 
 class FaceDataModule(pl.LightningDataModule):
-    """Loaders for prepared faces.
+    """Loaders for prepared faces; under several ranks, each loads its share.
 
     `predict_dataloader` gives one loader for each split in `evaluated`, never augmented.
 
     Args:
         faces: prepared faces.
         augmentation: of the train faces.
-        batch_size: faces a step.
-        workers: processes that load; 0 loads in the main process.
+        batch_size: faces a step, over all ranks.
+        workers: processes that load for each rank; 0 loads in the rank itself.
         seed: the run's seed, for the order of the train faces.
         evaluated: the splits that are predicted in the end.
         constants: columns that are the same in every row of the predictions: run, variant, ...
+        first_epoch: that will be trained; more than 0 where a training goes on.
     """
 
     def __init__(
@@ -134,18 +182,20 @@ class FaceDataModule(pl.LightningDataModule):
         seed: int,
         evaluated: tuple[str, ...],
         constants: Mapping[str, str | int] | None = None,
+        first_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.faces, self.evaluated, self.constants = faces, evaluated, dict(constants or {})
         self.batch_size, self._workers, self._seed = batch_size, workers, seed
-        self._augmentation = augmentation
+        self._augmentation, self._first_epoch = augmentation, first_epoch
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Return the augmented train faces, in another order every epoch."""
-        dataset = FaceDataset(self.faces, "train", self._augmentation)
+        dataset = FaceDataset(self.faces, "train", self._augmentation, drawn=True)
         order = TrainOrder(len(dataset), self._seed, self._epoch)
-        # A last batch of one face has no variance to normalise by.
-        return self._loader(dataset, order, drop_last=len(dataset) % self.batch_size == 1)
+        rank, world = self._place()
+        batches = TrainBatches(order, self.batch_size, rank=rank, world=world)
+        return self._loader(dataset, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """Return the validation faces."""
@@ -162,27 +212,43 @@ class FaceDataModule(pl.LightningDataModule):
         return np.array(column.fillna(-1), dtype=np.int64)
 
     def _epoch(self) -> int:
-        # `trainer.current_epoch` still names the epoch before when the loader begins.
+        # `trainer.current_epoch` still names the epoch before when the loader begins; and where a
+        # training goes on, the loader begins before the trainer has read how far it had come.
         trainer = self.trainer
-        return 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        done = 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        return max(self._first_epoch, done)
+
+    def _place(self) -> tuple[int, int]:
+        """Return this process's number and how many there are."""
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
     def _evaluation_loader(self, split: str) -> DataLoader[FaceBatch]:
         dataset = FaceDataset(self.faces, split)
-        return self._loader(dataset, TableOrder(len(dataset)))
+        rank, world = self._place()
+        order = TableOrder(len(dataset), rank=rank, world=world)
+        share = max(1, self.batch_size // world)
+        return self._loader(dataset, sampler=order, batch_size=share)
 
-    def _loader(
-        self, dataset: FaceDataset, order: Sampler[tuple[int, int]], drop_last: bool = False
-    ) -> DataLoader[FaceBatch]:
+    def _loader(self, dataset: FaceDataset, **options: Any) -> DataLoader[FaceBatch]:  # noqa: ANN401
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
-            sampler=order,
-            drop_last=drop_last,
+            **options,
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
             pin_memory=torch.cuda.is_available(),
             collate_fn=_as_it_is,  # __getitems__ has made the batch already
+            worker_init_fn=_ignore_preemption,
         )
+
+
+def _ignore_preemption(worker: int) -> None:
+    """Leave the signal that a job's time is over to the process that trains.
+
+    All processes of a job get it, and a worker has inherited the handler, which would put the job
+    back into its queue once more and end the worker first.
+    """
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401

@@ -6,6 +6,7 @@ import pandas as pd
 
 from facebias.data.table import FaceTable
 
+PREDICTIONS_FILE = "predictions.parquet"
 PROBABILITY = "p_"  # begins the name of each column of probabilities
 # Of counterfactual faces: the face that each was made from, and what was changed to which value.
 PAIR = ("pair", "pair_factor", "pair_value")

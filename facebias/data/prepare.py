@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facebias.data.bag import DRAWS, bag_line, draw_bag, drawn_faces
 from facebias.data.bias import Bias, compose
 from facebias.data.cells import count_cells
 from facebias.data.images import FaceFormat
@@ -62,8 +63,12 @@ class PreparedFaces:
     leaks: pd.DataFrame | None = None
 
     def rows(self, split: str) -> pd.DataFrame:
-        """Return the used faces of a split."""
+        """Return the used faces of a split, each once."""
         return self.table.used(split)
+
+    def drawn(self) -> pd.DataFrame:
+        """Return the train faces as often as each is drawn; without a bag that is once."""
+        return drawn_faces(self.rows("train"))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -77,16 +82,21 @@ class PreparedFaces:
         return _attributes(self.bias, self.remedy)
 
     def cells(self) -> pd.DataFrame:
-        """Count the train faces after bias and remedy, in the shape of `source_cells`."""
-        return count_cells(self.table, self.rows("train"), self.attributes)
+        """Count the train faces after bias, remedy and bag, in the shape of `source_cells`."""
+        return count_cells(self.table, self.drawn(), self.attributes)
 
     def stages(self) -> dict[str, pd.DataFrame]:
-        """Return the train cells before the bias, after it, and after the remedy."""
+        """Return the train cells before the bias, after it, after the remedy and after the bag."""
         return stages(self.table, self.source_cells, self.attributes)
 
     def says(self) -> list[str]:
         """Return what a reader of the results must know of the train faces."""
-        lines = noise_line(self.table.rows), association_line(self.stages(), self.attributes)
+        rows = self.table.rows
+        lines = (
+            noise_line(rows),
+            association_line(self.stages(), self.attributes),
+            bag_line(rows),
+        )
         return [line for line in lines if line is not None]
 
     def class_counts(self) -> list[int]:
@@ -96,7 +106,8 @@ class PreparedFaces:
     def write(self, folder: Path) -> None:
         """Write what the run is trained on.
 
-        `split.parquet` has every face, its split, and why it is left out where it is;
+        `split.parquet` has every face, its split, and why it is left out where it is (of a bag:
+        how often it is drawn);
         `composition.json` the cells before and after the bias and the remedy;
         `normalisation.json` the statistics of the train split before the bias; `leaks.csv` and
         `leaks.png` the pairs of faces that leak or contradict each other.
@@ -131,6 +142,7 @@ def prepare_faces(
     folds: int,
     fold: int,
     stratify: tuple[str, ...] = (),
+    bag: int | None = None,
     copies: str = "drop",
     statistics: str = "channel",
     max_bad: int = 20,
@@ -148,6 +160,8 @@ def prepare_faces(
         folds: number of parts of the train split.
         fold: the part that validates.
         stratify: attributes that the splits are stratified by, beside the label.
+        bag: number of the bootstrap sample that is drawn of the train faces after bias and
+            remedy; None: each face once.
         copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all.
         statistics: "channel" or "pixel".
         max_bad: unreadable images, beyond which this stops.
@@ -170,6 +184,8 @@ def prepare_faces(
     remedy = remedy or NoRemedy()
     source_cells = count_cells(table, source, _attributes(bias, remedy))
     table = remedy.apply(compose(table, bias, seed), seed)
+    if bag is not None:
+        table = draw_bag(table, seed, bag)
     rows = source["row"].to_numpy(np.int64)
     measured = pixel_statistics(store.read, rows, statistics)
     faces = PreparedFaces(table, store, measured, source_cells, bias, remedy, leaks)
@@ -184,11 +200,12 @@ def _attributes(bias: Bias, remedy: Remedy) -> tuple[str, ...]:
 
 def _refuse_own_columns(table: FaceTable) -> None:
     """Refuse columns that bias and remedy write: a face's weight would come from the data."""
-    taken = [name for name in (TRUE_LABEL, WEIGHT) if name in table.rows]
+    own = (TRUE_LABEL, WEIGHT, DRAWS)
+    taken = [name for name in own if name in table.rows]
     if taken:
         raise DataError(
             f"the faces have a column {', '.join(taken)}",
-            f"other names than {TRUE_LABEL} and {WEIGHT}, which bias and remedy write",
+            f"other names than {', '.join(own)}, which bias, remedy and bag write",
             "rename it, and give its column in the reader's configuration",
         )
 

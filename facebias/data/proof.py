@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facebias.data.bag import DRAWS, NOT_DRAWN, drawn_faces
 from facebias.data.cells import JOINT, count_cells, cramers_v, joint_groups
 from facebias.data.remedy import UNDERSAMPLED, WEIGHT
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
 
-SOURCE, BIASED, REMEDIED, WEIGHTED = "source", "after the bias", "after the remedy", "weighted"
+SOURCE, BIASED, REMEDIED = "source", "after the bias", "after the remedy"
+DRAWN, WEIGHTED = "after the bag", "weighted"
 
 
 def stages(
@@ -26,14 +28,17 @@ def stages(
 
     Returns:
         Label x joint group: before, after the bias and, where there was a remedy, after it: counts
-        of undersampled faces, or sums of weights.
+        of undersampled faces, or sums of weights; where a bag was drawn, counts of its draws.
     """
     train = table.rows[table.rows["split"] == "train"]
-    biased = train[train["left_out"].isin(["", UNDERSAMPLED])]
-    kept = train[train["left_out"] == ""]
+    biased = train[train["left_out"].isin(["", UNDERSAMPLED, NOT_DRAWN])]
+    remedied = train[train["left_out"].isin(["", NOT_DRAWN])]
+    kept = drawn_faces(train[train["left_out"] == ""])
     found = {SOURCE: source, BIASED: count_cells(table, biased, attributes)}
-    if len(kept) < len(biased):
-        found[REMEDIED] = count_cells(table, kept, attributes)
+    if len(remedied) < len(biased):
+        found[REMEDIED] = count_cells(table, remedied, attributes)
+    if DRAWS in kept:
+        found[DRAWN] = count_cells(table, kept, attributes)
     if WEIGHT in kept:
         sums = kept.groupby([kept["label"], joint_groups(kept, attributes)])[WEIGHT].sum()
         cells = sums.unstack(fill_value=0.0)

@@ -178,9 +178,9 @@ def _ranks(column: pd.Series) -> npt.NDArray[np.int64]:
 def _refuse_wrong(table: FaceTable, folds: int, fold: int, stratify: tuple[str, ...]) -> None:
     if not 0 <= fold < folds or folds < 2:
         raise DataError(
-            f"data.fold={fold} of data.folds={folds}",
+            f"fold={fold} of data.folds={folds}",
             "2 folds or more, and a fold from 0 to folds - 1",
-            "change data.fold or data.folds",
+            "change fold or data.folds",
         )
     missing = [name for name in stratify if name not in table.attributes]
     if missing:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from facebias.data.bag import NOT_DRAWN, drawn_faces
 from facebias.data.bias import NOT_COMPOSED
 from facebias.data.cells import joint_groups
 from facebias.data.label_noise import TRUE_LABEL
@@ -42,7 +43,7 @@ class Variant:
     @property
     def source(self) -> pd.DataFrame:
         """The train split before bias and remedy, with the labels of the data set."""
-        left = self.rows["left_out"].isin(["", NOT_COMPOSED, UNDERSAMPLED])
+        left = self.rows["left_out"].isin(["", NOT_COMPOSED, UNDERSAMPLED, NOT_DRAWN])
         rows = self.rows[(self.rows["split"] == "train") & left]
         return rows.assign(label=rows[TRUE_LABEL]) if TRUE_LABEL in rows else rows
 
@@ -143,8 +144,8 @@ def _cells(first: Variant, second: Variant) -> dict[str, pd.DataFrame]:
         name: rows.groupby(["label", joint_groups(rows, attributes)]).size().unstack(fill_value=0)
         for name, rows in (
             (SOURCE, first.source),
-            (first.name, first.train),
-            (second.name, second.train),
+            (first.name, drawn_faces(first.train)),
+            (second.name, drawn_faces(second.train)),
         )
     }
     labels = sorted(set().union(*(cells.index for cells in counted.values())))
@@ -157,7 +158,7 @@ def _cells(first: Variant, second: Variant) -> dict[str, pd.DataFrame]:
 
 def _answers(first: Variant, second: Variant) -> Iterator[Answer]:
     yield _same_faces("identical source", first.source, second.source)
-    totals = len(first.train), len(second.train)
+    totals = len(drawn_faces(first.train)), len(drawn_faces(second.train))
     yield Answer("same total", totals[0] == totals[1], f"{totals[0]:,} and {totals[1]:,} faces")
     for split in ("validation", "test"):
         yield _same_faces(f"identical {split}", first.of_split(split), second.of_split(split))

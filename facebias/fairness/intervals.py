@@ -1,4 +1,4 @@
-"""Intervals: Wilson for a share, the bootstrap for anything, max-t for the largest gap."""
+"""Intervals: Wilson for a share, Student for a mean, the bootstrap, max-t for the largest gap."""
 
 from __future__ import annotations
 
@@ -53,6 +53,32 @@ def wilson_interval(
     half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
     # Rounding must not push a bound past the share itself, which at 0 or 1 is the edge.
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+
+
+def student_interval(
+    mean: npt.ArrayLike, deviation: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Return Student's interval of the mean of n independent values (Student 1908, Biometrika 6).
+
+    Args:
+        mean: shape (...).
+        deviation: standard deviation with n - 1, shape (...).
+        n: shape (...); below 2 there is no interval: NaN.
+        level: confidence in (0, 1).
+
+    Returns:
+        Low and high, each of shape (...); they may leave the range of what is averaged.
+
+    >>> [round(float(bound), 3) for bound in student_interval(0.5, 0.1, 3)]
+    [0.252, 0.748]
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(n, dtype=np.float64)
+    values = np.where(values > 1, values, np.nan)
+    half = stdtrit(values - 1, 0.5 + level / 2) * np.asarray(deviation) / np.sqrt(values)
+    centre = np.asarray(mean, dtype=np.float64)
+    return np.asarray(centre - half), np.asarray(centre + half)
 
 
 def bootstrap_counts(

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import nn
+from torch.distributed import all_reduce, broadcast, get_world_size, is_initialized
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
@@ -51,8 +52,16 @@ class WeightedCrossEntropy(nn.Module):
         losses = nn.functional.cross_entropy(
             logits, labels, self.weight, reduction="none", label_smoothing=self._label_smoothing
         )  # each times the weight of its class
-        total = weights if self.weight is None else weights * self.weight[labels]
-        return (losses * weights).sum() / total.sum()
+        return (losses * weights).sum() / self.total(labels, weights)
+
+    def total(self, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return what the mean over a batch is divided by: the weights of its faces, added up.
+
+        Args:
+            labels: (N,).
+            weights: (N,), 0 or more, not all 0.
+        """
+        return (weights if self.weight is None else weights * self.weight[labels]).sum()
 
 
 class FaceClassifier(pl.LightningModule):
@@ -94,7 +103,10 @@ class FaceClassifier(pl.LightningModule):
         self.configure_metrics(len(class_counts))
 
     def configure_losses(self) -> None:
-        """Set `self.loss`: logits (N, classes), labels (N,) and weights (N,) to a weighted mean."""
+        """Set `self.loss`: logits (N, classes), labels (N,) and weights (N,) to a weighted mean.
+
+        Its `total` says what the mean is divided by, so that batches and ranks add up exactly.
+        """
         self.loss = WeightedCrossEntropy(self._weights, label_smoothing=self._label_smoothing)
 
     def configure_metrics(self, classes: int) -> None:
@@ -111,9 +123,9 @@ class FaceClassifier(pl.LightningModule):
         return logits
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, of which a step's mean over the ranks is the global mean."""
         loss, _ = self._score(batch, self.train_loss, self.train_metrics)
-        return loss
+        return share_of_loss(loss, self.loss.total(batch.labels, batch.weights))
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> torch.Tensor:
         """Return the predicted classes (N,)."""
@@ -129,7 +141,12 @@ class FaceClassifier(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's train metrics: of augmented faces, while the weights still changed."""
+        self._share_statistics()
         self._log("train", self.train_loss, self.train_metrics)
+
+    def on_validation_start(self) -> None:
+        """Validate with the same running statistics on every rank."""
+        self._share_statistics()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -149,23 +166,65 @@ class FaceClassifier(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def _share_statistics(self) -> None:
+        """Give every rank the running statistics of the first, which are those that are saved.
+
+        Not in every forward pass: in validation, ranks may have different numbers of batches.
+        """
+        if is_initialized():
+            for buffer in self.network.buffers():
+                broadcast(buffer, src=0)
+
     def _score(
         self, batch: FaceBatch, mean_loss: MeanMetric, metrics: MetricCollection
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loss and logits of a batch, and add it to the metrics."""
         logits: torch.Tensor = self(batch.images)
         loss: torch.Tensor = self.loss(logits, batch.labels, batch.weights)
-        mean_loss.update(loss.detach(), batch.weights.sum())
+        mean_loss.update(loss.detach(), self.loss.total(batch.labels, batch.weights))
         metrics.update(logits.detach().float(), batch.labels)
         return loss, logits
 
     def _log(self, split: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
-        computed = metrics.compute()
-        self.log_dict({f"{split}/loss": mean_loss.compute(), **computed})
+        computed = {f"{split}/loss": mean_loss.compute(), **metrics.compute()}
+        if split == "train":
+            self.log_dict(computed, logger=False)
+            self._log_now(computed)
+        else:
+            self.log_dict(computed)
         accuracy = computed[f"{split}/accuracy"]
         self.log(f"{split} accuracy", accuracy, prog_bar=True, logger=False)
         mean_loss.reset()
         metrics.reset()
+
+    def _log_now(self, computed: dict[str, torch.Tensor]) -> None:
+        """Give loggers the row of an epoch before its checkpoint is saved.
+
+        Lightning does it after, and a kill in between would lose the row.
+        """
+        row = {name: value.item() for name, value in computed.items()}
+        for logger in self.loggers:
+            logger.log_metrics(
+                row | {"epoch": self.current_epoch}, step=self.trainer.global_step - 1
+            )
+            logger.save()
+
+
+def share_of_loss(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """Scale a rank's weighted mean so that the mean over all ranks is that of the global batch.
+
+    Ranks average their gradients, whatever the sizes of their shares; with the mean l of weight w
+    on each of W ranks, l * w * W / sum of w averages to the weighted mean over all faces.
+
+    Args:
+        loss: weighted mean over this rank's share of a batch.
+        total: what it was divided by.
+    """
+    if not is_initialized():
+        return loss
+    everyone = total.detach().clone()
+    all_reduce(everyone)
+    return loss * (total * get_world_size() / everyone)
 
 
 def _metrics(classes: int) -> MetricCollection:

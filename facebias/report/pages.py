@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from facebias.files import write_text
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves
 from facebias.report.results import RunResults, read_results
-from facebias.report.summary import decimal, leak_lines
+from facebias.report.summary import decimal, leak_lines, signed
 
 PAGE = "report.html"
 
@@ -66,7 +66,7 @@ def render_page(template: str, **content: Any) -> str:  # noqa: ANN401
     environment = Environment(
         loader=PackageLoader("facebias.report"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["decimal"] = decimal
+    environment.filters |= {"decimal": decimal, "signed": signed}
     return environment.get_template(template).render(**content)
 
 

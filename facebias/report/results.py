@@ -1,14 +1,17 @@
 """What a run folder says, read back from its files."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from facebias.data.predictions import PREDICTIONS_FILE
 from facebias.data.table import SPLITS
+
+ENSEMBLE_FILE = "ensemble.json"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class RunResults:
         fairness: for each split the report of every group; empty without labels.
         metrics: what was logged while training; empty for a run that only predicts.
         left_out: why faces are not used, and how many.
+        ensemble: vote, splits and members of an ensemble; empty for a single run.
     """
 
     folder: Path
@@ -32,6 +36,7 @@ class RunResults:
     fairness: dict[str, Any]
     metrics: pd.DataFrame
     left_out: pd.DataFrame
+    ensemble: dict[str, Any] = field(default_factory=dict)
 
     @property
     def why_unmeasured(self) -> str:
@@ -43,7 +48,8 @@ class RunResults:
     @property
     def provenance(self) -> str:
         """Who said what the groups are."""
-        own = OmegaConf.select(self.config, "provenance")  # of a prediction
+        # Of a prediction, or of an ensemble's members.
+        own = OmegaConf.select(self.config, "provenance") or self.ensemble.get("provenance")
         said = str(own or OmegaConf.select(self.config, "data.reader.provenance"))
         side = OmegaConf.select(self.config, "data.side_table")
         if side is None or side.file is None:
@@ -60,18 +66,27 @@ class RunResults:
 def read_results(folder: Path) -> RunResults:
     """Read the tables of a run folder."""
     config = OmegaConf.load(folder / "config.yaml")
-    fairness, metrics = folder / "fairness.json", folder / "metrics.csv"
+    metrics = folder / "metrics.csv"
     rows = pd.read_parquet(folder / "split.parquet")
     assert isinstance(config, DictConfig)  # noqa: S101 - written by open_run
     return RunResults(
         folder,
         config,
         json.loads((folder / "environment.json").read_text(encoding="utf-8")),
-        pd.read_parquet(folder / "predictions.parquet"),
-        json.loads(fairness.read_text(encoding="utf-8")) if fairness.is_file() else {},
+        pd.read_parquet(folder / PREDICTIONS_FILE),
+        _read_json(folder / "fairness.json"),
         pd.read_csv(metrics) if metrics.is_file() else pd.DataFrame(),
         count_reasons(rows[rows["left_out"] != ""]),
+        _read_json(folder / ENSEMBLE_FILE),
     )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Read what a run may have left; nothing where it has not."""
+    content: dict[str, Any] = {}
+    if file.is_file():
+        content = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def count_reasons(left_out: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ _METRICS = ("n", "accuracy [95 % interval]", "macro P", "macro R", "macro F1", "
 _FILES = {
     "report.html": "everything below on one page",
     "learning_curves.png": "loss, accuracy and F1 by epoch",
+    "members.csv": "the ensemble beside each member (ensemble.json: the same)",
     "fairness.csv": "every group's metrics (fairness.json: with gaps)",
     "fairness.png": "every group's accuracy with its interval",
     "counterfactual.json": "how often the answer changes with one cause",
@@ -150,3 +151,8 @@ def console_for_tables() -> Console:
 def decimal(value: float | None) -> str:
     """Format a share; what is undefined is a dash."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """Format a difference of shares; what is undefined is a dash."""
+    return "–" if value is None else f"{value:+.3f}"

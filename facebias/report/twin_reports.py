@@ -6,19 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.table import Table
 
+from facebias.data.bag import drawn_faces
 from facebias.data.prepare import COMPOSITION_FILE, NORMALISATION_FILE
 from facebias.data.proof import nested
 from facebias.data.twins import TwinReport, Variant, twin_report
 from facebias.files import whole_file, write_json
 from facebias.report.summary import console_for_tables
+from facebias.runs.settings import flat_settings
 from facebias.runs.trained import TrainedRun
 
 JSON, CSV = "twins.json", "twins.csv"
 # What variants may differ in, and where files lie: whether it is the same data, the faces say.
-_FREE = ("bias", "remedy", "name", "paths", "logger", "data.root", "data.reader.root")
+_FREE = (
+    *("bias", "remedy", "name", "sweep", "threads"),
+    *("paths", "logger", "data.root", "data.reader.root"),
+)
 _FREE_ENDINGS = (".cache", ".file")
 
 
@@ -47,14 +52,14 @@ def write_twins(runs: Sequence[TrainedRun], folder: Path) -> list[TwinReport]:
 
 def _variant(run: TrainedRun) -> Variant:
     composition = _read(run.folder / COMPOSITION_FILE)
-    train = (run.faces["split"] == "train") & (run.faces["left_out"] == "")
+    train = run.faces[(run.faces["split"] == "train") & (run.faces["left_out"] == "")]
     return Variant(
         run.name,
         run.faces,
         tuple(composition.get("attributes", ())),
         _read(run.folder / NORMALISATION_FILE),
-        _steps(int(train.sum()), run.config),
-        dict(_settings(OmegaConf.to_container(run.config), "", str(run.config.paths.run))),
+        _steps(len(drawn_faces(train)), run.config),
+        flat_settings(run.config, _FREE, _FREE_ENDINGS),
     )
 
 
@@ -71,17 +76,6 @@ def _steps(faces: int, config: DictConfig) -> int:
     batches, rest = divmod(faces, int(config.data.batch_size))
     epochs = int(config.trainer.max_epochs)
     return epochs * (batches + 1 if rest > 1 else batches)
-
-
-def _settings(node: Any, key: str, run: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Yield every setting that twins share, by its dotted key."""
-    if key in _FREE or key.endswith(_FREE_ENDINGS):
-        return
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from _settings(child, f"{key}.{name}" if key else str(name), run)
-    else:  # the run's own folder stands in many places
-        yield key, node.replace(run, "RUN") if isinstance(node, str) else node
 
 
 def _content(report: TwinReport) -> dict[str, Any]:

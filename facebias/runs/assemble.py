@@ -7,11 +7,14 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.loggers import Logger
+from lightning.fabric.plugins import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig
 from torch import nn
 
 from facebias.callbacks.dice import DiceCallback
+from facebias.callbacks.stop_again import StopAgainCallback
 from facebias.config import build
 from facebias.data.augment import Augmentation
 from facebias.data.datamodule import FaceDataModule
@@ -23,6 +26,9 @@ from facebias.data.table import FaceTable
 from facebias.errors import ConfigError
 from facebias.models.classifier import FaceClassifier
 from facebias.models.normalise import Normalise
+from facebias.runs.checkpoint_files import WholeCheckpoints
+from facebias.runs.loggers import assemble_loggers
+from facebias.runs.processes import runs_alone
 
 
 def assemble_faces(config: DictConfig) -> PreparedFaces:
@@ -53,6 +59,7 @@ def prepare_table(config: DictConfig, table: FaceTable, *, trainable: bool = Tru
         folds=data.folds,
         fold=data.fold,
         stratify=tuple(table.attributes if data.stratify is None else data.stratify),
+        bag=data.bag,
         copies=data.copies,
         statistics="pixel" if data.normalise == "pixel" else "channel",
         max_bad=data.max_bad,
@@ -83,8 +90,16 @@ def face_format(config: DictConfig) -> FaceFormat:
     return FaceFormat(data.height, data.width, data.channels, data.margin)
 
 
-def assemble_datamodule(config: DictConfig, faces: PreparedFaces) -> FaceDataModule:
-    """Return the loaders of prepared faces; the test split only if the configuration asks."""
+def assemble_datamodule(
+    config: DictConfig, faces: PreparedFaces, first_epoch: int = 0
+) -> FaceDataModule:
+    """Return the loaders of prepared faces; the test split only if the configuration asks.
+
+    Args:
+        config: a checked `facebias.schemas.Train`.
+        faces: prepared faces.
+        first_epoch: that will be trained; more than 0 where a training goes on.
+    """
     transforms = {
         name: build(node) for name, node in config.augment.transforms.items() if node is not None
     }
@@ -97,6 +112,7 @@ def assemble_datamodule(config: DictConfig, faces: PreparedFaces) -> FaceDataMod
         seed=config.seed,
         evaluated=evaluated,
         constants=run_constants(config),
+        first_epoch=first_epoch,
     )
 
 
@@ -162,34 +178,34 @@ def assemble_trainer(config: DictConfig) -> pl.Trainer:
     """Build callbacks, loggers and the trainer.
 
     Raises:
-        ConfigError: for more than one process, which this version does not run.
+        ConfigError: for devices or loggers that are not there.
     """
-    if config.trainer.get("devices", 1) != 1 or config.trainer.get("num_nodes", 1) != 1:
-        raise ConfigError(
-            f"trainer.devices={config.trainer.get('devices')}",
-            "1: this version trains in one process",
-            "set trainer.devices=1, and run several seeds or variants beside each other",
-        )
     callbacks = [build(node) for node in config.callbacks.values() if node is not None]
     if "seed" in config:  # a training; a prediction draws nothing
-        callbacks.append(DiceCallback(config.seed))
-    nodes = config.get("logger", {})
-    loggers = [_logger(str(name), node) for name, node in nodes.items() if node is not None]
+        callbacks += [DiceCallback(config.seed), StopAgainCallback()]
+    loggers = assemble_loggers(config)
     _quiet()
-    trainer: pl.Trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
+    node = dict(config.trainer)
+    if runs_alone(config):
+        node["strategy"] = "auto"
+    trainer: pl.Trainer = build(
+        node, callbacks=callbacks, logger=loggers, plugins=[_cluster_environment()]
+    )
+    trainer.strategy.checkpoint_io = WholeCheckpoints()
     return trainer
 
 
-def _logger(name: str, node: DictConfig) -> Logger:
-    try:
-        logger: Logger = build(node)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"logger {name} needs a package that is not installed: {error.name}",
-            "the extra of the same name",
-            f"pip install 'facebias[{name}]'",
-        ) from error
-    return logger
+def _cluster_environment() -> ClusterEnvironment:
+    """Return what tells Lightning the number of this process: torchrun, or it is alone.
+
+    Left to itself, Lightning asks Slurm, which numbers tasks, not our processes; and it would take
+    the signals by which Slurm ends a job.
+    """
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    alone = LightningEnvironment()
+    alone.set_global_rank(0)
+    return alone
 
 
 def _quiet() -> None:
@@ -203,5 +219,7 @@ def _quiet() -> None:
         "Be aware that when using `ckpt_path`.*",  # a prediction needs no checkpoint callback
         ".*Checkpoint directory .* exists and is not empty.*",  # we keep the run folder's lock
         ".*Experiment logs directory .* exists and is not empty.*",
+        "It is recommended to use `self.log.*sync_dist=True.*",  # what we log is of all ranks
+        "The `srun` command is available.*",  # torchrun starts our ranks, within Slurm too
     ):
         warnings.filterwarnings("ignore", message=message)

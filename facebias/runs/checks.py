@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from facebias.data.prepare import PreparedFaces
 from facebias.errors import ConfigError
 from facebias.models.classifier import FaceClassifier
+from facebias.runs.processes import processes
 
 
 def check_training(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> None:
@@ -16,10 +17,11 @@ def check_training(config: DictConfig, model: FaceClassifier, faces: PreparedFac
         faces: as they were split and composed.
 
     Raises:
-        ConfigError: for a training without epochs or batches, weights that nothing saves, or a
-            monitor that validation does not log.
+        ConfigError: for a training without epochs or batches, more processes than faces, weights
+            that nothing saves, or a monitor that validation does not log.
     """
     _check_length(config)
+    _check_shares(config, faces)
     _check_checkpoints(config)
     _check_monitors(config, model, faces)
 
@@ -47,6 +49,28 @@ def _check_length(config: DictConfig) -> None:
                 f"trainer.{name} is {limit}",
                 "every face to be predicted" if "predict" in name else "more than none",
                 f"leave trainer.{name} out",
+            )
+
+
+def _check_shares(config: DictConfig, faces: PreparedFaces) -> None:
+    """Refuse a rank without a face: it would wait for the others, or they for it."""
+    count, size = processes(config), config.data.batch_size
+    if count == 1:
+        return
+    if size < 2 * count:
+        raise ConfigError(
+            f"data.batch_size is {size}, for {count} processes together",
+            "two faces or more of each batch for each of them",
+            f"set data.batch_size={2 * count} or more, or use fewer trainer.devices",
+        )
+    needed = {"train": 2 * count} | dict.fromkeys(set(faces.splits) - {"train"}, count)
+    for split, least in needed.items():
+        found = len(faces.drawn() if split == "train" else faces.rows(split))
+        if found < least:
+            raise ConfigError(
+                f"the {split} split has {found} faces for {count} processes",
+                f"{least} or more, so that each of them has some",
+                "use fewer trainer.devices, or more faces",
             )
 
 

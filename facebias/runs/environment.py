@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import facebias
 
@@ -47,10 +47,17 @@ def environment(config: DictConfig) -> dict[str, Any]:
         "data_seed": config.data.seed if "data" in config else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if cuda else _processor(),
-        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(_gpu(config)) if cuda else _processor(),
+        "gpu": _gpu(config) if cuda else None,
+        "threads": config.get("threads") or torch.get_num_threads(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _gpu(config: DictConfig) -> int:
+    """Return the number of the first GPU that a configuration asks for."""
+    devices = config.trainer.get("devices")
+    return int(devices[0]) if OmegaConf.is_list(devices) else 0
 
 
 def _version(package: str) -> str | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from facebias.config import check
 from facebias.data.bias import AllFaces
 from facebias.data.datamodule import FaceDataModule
 from facebias.data.prepare import PreparedFaces, store_faces
@@ -22,28 +21,8 @@ from facebias.data.readers.generated import (
 from facebias.data.readers.tables import read_table
 from facebias.data.statistics import PixelStatistics
 from facebias.data.table import UNKNOWN, FaceTable
-from facebias.errors import DataError, RunError
+from facebias.errors import DataError
 from facebias.runs.assemble import face_format, run_constants
-from facebias.runs.folder import read_run
-from facebias.schemas import Train
-
-
-def read_train_config(run: Path) -> DictConfig:
-    """Return the configuration of a finished training, checked like any other.
-
-    Raises:
-        RunError: if the folder is no finished run's.
-        ConfigError: if it was written by another version and does not fit this one.
-    """
-    config = read_run(run)
-    for key, kind, trained in (("faces", "prediction", "run"), ("runs", "comparison", "runs")):
-        if key in config:
-            raise RunError(
-                f"{run} is the folder of a {kind}",
-                "the folder of a training, as facebias.train leaves it",
-                f"give what was trained: {config[trained]}",
-            )
-    return check(config, Train)
 
 
 def load_other_faces(config: DictConfig, trained: DictConfig) -> FaceDataModule:

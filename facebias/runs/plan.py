@@ -69,7 +69,7 @@ def _numbers(counts: Sequence[Any]) -> list[str]:
 def _estimate_seconds(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> float:
     """Time a few train steps, and scale them to the whole training and its validations."""
     size = min(config.data.batch_size, sum(faces.class_counts()))
-    rows = faces.rows("train")
+    rows = faces.drawn()
     images = torch.from_numpy(faces.store.read(rows["row"].to_numpy(np.int64)[:size]))
     labels = torch.arange(size) % len(faces.table.classes)
     model.train()

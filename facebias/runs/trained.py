@@ -13,16 +13,17 @@ import torch
 from omegaconf import DictConfig
 
 from facebias.config import build
+from facebias.data.bag import drawn_faces
 from facebias.data.images import BadImageError, decode_face
 from facebias.data.prepare import SPLIT_FILE
 from facebias.data.remedy import loss_weights
-from facebias.data.table import UNKNOWN, FaceTable
+from facebias.data.table import SPLITS, UNKNOWN, FaceTable
 from facebias.errors import DataError, RunError
 from facebias.models.classifier import FaceClassifier
 from facebias.report.results import RunResults, read_results
 from facebias.runs.assemble import assemble_classifier, face_format
 from facebias.runs.checkpoints import checkpoint_file
-from facebias.runs.others import read_train_config
+from facebias.runs.finished import read_train_config
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,21 @@ class TrainedRun:
         """Every face, its split, and why it is left out where it is."""
         return pd.read_parquet(self.folder / SPLIT_FILE)
 
+    def said_of_faces(self, split: str, attributes: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        """Return label and groups of each predicted face of a split, by its id."""
+        predictions = self.results.predictions
+        rows = predictions[predictions["split"] == split]
+        columns = [rows[name] for name in ("label", *attributes)]
+        return dict(zip(rows["id"], zip(*columns, strict=True), strict=True))
+
     def train_prior(self) -> dict[str, float]:
         """Return the share that each class had in the training's loss, 0..1.
 
-        It is the share of its faces, each by its weight where a remedy gave it one; where the loss
-        weighs classes equally, all are the same.
+        It is the share of its faces, each by its weight where a remedy gave it one and as often as
+        a bag drew it; where the loss weighs classes equally, all are the same.
         """
         rows = self.faces
-        train = rows[(rows["split"] == "train") & (rows["left_out"] == "")]
+        train = drawn_faces(rows[(rows["split"] == "train") & (rows["left_out"] == "")])
         weights = pd.Series(loss_weights(train).astype(np.float64), index=train.index)
         sums = weights.groupby(train["label"]).sum()
         shares = sums / sums.sum()
@@ -123,34 +131,68 @@ class TrainedRun:
         return model.eval()
 
 
-def load_runs(folders: Sequence[Path]) -> list[TrainedRun]:
-    """Return finished trainings that can be compared, each under a name of its own.
+def load_runs(folders: Sequence[Path], purpose: str = "compare") -> list[TrainedRun]:
+    """Return finished trainings of one task and of the same faces, each under a name of its own.
+
+    Args:
+        folders: of the runs.
+        purpose: what is done with them, for the messages: "compare" or "combine".
 
     Raises:
         RunError: if there are fewer than two, one is given twice, one is not finished, or they
             have not predicted the same faces with the same classes, labels and groups.
         ConfigError: if one was written by another version and does not fit this one.
     """
-    _refuse_too_few(folders)
+    _refuse_too_few(folders, purpose)
     configs = [read_train_config(folder) for folder in folders]
     runs = [
         TrainedRun(folder, config, _results(folder), name)
         for folder, config, name in zip(folders, configs, _names(configs), strict=True)
     ]
     for run in runs[1:]:
-        _refuse_other_classes(runs[0], run)
-        _refuse_other_faces(runs[0], run)
+        _refuse_other_classes(runs[0], run, purpose)
+        _refuse_other_faces(runs[0], run, purpose)
     return runs
 
 
-def _refuse_too_few(folders: Sequence[Path]) -> None:
+def shared_splits(runs: Sequence[TrainedRun]) -> list[str]:
+    """Return the splits of which all runs predicted the same faces, with equal labels and groups.
+
+    Args:
+        runs: as `load_runs` returns them.
+    """
+    attributes = shared_attributes(runs)
+    present = set.intersection(*(set(run.results.predictions["split"]) for run in runs))
+    return [
+        split
+        for split in SPLITS
+        if split in present and _all_equal(run.said_of_faces(split, attributes) for run in runs)
+    ]
+
+
+def shared_attributes(runs: Sequence[TrainedRun]) -> dict[str, tuple[str, ...]]:
+    """Return the attributes that all runs know, with the groups that the first declares."""
+    first, *others = runs
+    return {
+        name: groups
+        for name, groups in first.attributes.items()
+        if all(name in run.attributes for run in others)
+    }
+
+
+def _all_equal(said: Iterable[dict[str, tuple[Any, ...]]]) -> bool:
+    first, *others = said
+    return all(first == other for other in others)
+
+
+def _refuse_too_few(folders: Sequence[Path], purpose: str) -> None:
     places = [folder.resolve() for folder in folders]
     for folder, place in zip(folders, places, strict=True):
         if places.count(place) > 1:
             raise RunError(f"the run {folder} is given twice", "different runs", "give it once")
     if len(folders) < 2:
         raise RunError(
-            f"{len(folders)} run to compare" if folders else "no runs to compare",
+            f"{len(folders)} run to {purpose}" if folders else f"no runs to {purpose}",
             "two runs or more",
             "give runs=[FOLDER,FOLDER]",
         )
@@ -168,27 +210,31 @@ def _results(folder: Path) -> RunResults:
 
 
 def _names(configs: Iterable[DictConfig]) -> Iterator[str]:
-    """Name each run by what it was trained on and its seed; equal names are numbered."""
+    """Name each run by what it was trained on, seed, bag and fold; equal names are numbered."""
     given: list[str] = []
+    configs = list(configs)
+    folded = len({config.data.fold for config in configs}) > 1
     for config in configs:
-        given.append(f"{config.bias.variant}, seed {config.seed}")
+        bag = "" if config.data.bag is None else f", bag {config.data.bag}"
+        fold = f", fold {config.data.fold}" if folded else ""
+        given.append(f"{config.bias.variant}, seed {config.seed}{bag}{fold}")
         number = given.count(given[-1])
         yield given[-1] if number == 1 else f"{given[-1]} ({number})"
 
 
-def _refuse_other_classes(first: TrainedRun, other: TrainedRun) -> None:
+def _refuse_other_classes(first: TrainedRun, other: TrainedRun, purpose: str) -> None:
     if set(first.classes) != set(other.classes):
         raise RunError(
             f"{first.folder} tells {', '.join(first.classes)} apart, "
             f"and {other.folder} {', '.join(other.classes)}",
             "runs with the same classes",
-            "compare runs of one task",
+            f"{purpose} runs of one task",
         )
 
 
-def _refuse_other_faces(first: TrainedRun, other: TrainedRun) -> None:
-    shared = [name for name in first.attributes if name in other.attributes]
-    one, two = (_said_of_faces(run, shared) for run in (first, other))
+def _refuse_other_faces(first: TrainedRun, other: TrainedRun, purpose: str) -> None:
+    shared = shared_attributes((first, other))
+    one, two = (run.said_of_faces(run.results.headline_split, shared) for run in (first, other))
     if one != two:
         alike = sum(two.get(name) == said for name, said in one.items())
         raise RunError(
@@ -196,11 +242,5 @@ def _refuse_other_faces(first: TrainedRun, other: TrainedRun) -> None:
             f"{other.folder} {len(two)} {other.results.headline_split} faces; {alike} of them "
             "have the same id, label and groups",
             "runs with the same data, data.seed and test split",
-            "train them again with the same data, or compare others",
+            f"train them again with the same data, or {purpose} others",
         )
-
-
-def _said_of_faces(run: TrainedRun, attributes: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Return label and groups of each face that counts, by its id."""
-    columns = [run.rows[name] for name in ("label", *attributes)]
-    return dict(zip(run.rows["id"], zip(*columns, strict=True), strict=True))

@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -270,6 +274,25 @@ def test_the_number_of_workers_changes_nothing(faces: PreparedFaces) -> None:
         assert two.images.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_the_signal_that_a_jobs_time_is_over_is_for_the_process_that_trains(
+    faces: PreparedFaces, tmp_path: Path
+) -> None:
+    def leave(number: int, frame: object) -> None:
+        (tmp_path / f"heard_{os.getpid()}").touch()
+        sys.exit(1)
+
+    before = signal.signal(signal.SIGUSR2, leave)
+    try:
+        batches = iter(loaders(faces, workers=1).train_dataloader())
+        next(batches)
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid or 0, signal.SIGUSR2)
+        assert len(list(batches)) == 3
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert not list(tmp_path.iterdir())
+
+
 @TRAINS
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_training_augments_as_one_that_was_not_interrupted(
@@ -298,3 +321,40 @@ def test_augmentation_follows_the_row_and_not_the_batch(faces: PreparedFaces) ->
         )
     assert len(images[0]) == 120
     assert all(torch.equal(image, images[0][row]) for row, image in images[1].items())
+
+
+def test_each_draw_of_a_bag_is_a_row_with_an_augmentation_of_its_own(faces_root: Path) -> None:
+    bagged = prepare_faces(
+        read_class_folders(
+            str(faces_root), CLASSES, ATTRIBUTES, {"train": "train", "test": "test"}
+        ),
+        AllFaces(),
+        face_format=FaceFormat(12, 16, 1),
+        cache=None,
+        seed=0,
+        folds=4,
+        fold=0,
+        bag=0,
+    )
+    module = loaders(bagged, MOVE)
+    assert len(module.train_dataloader().dataset) == 120  # type: ignore[arg-type]
+    drawn = bagged.drawn()
+    assert (
+        drawn["id"]
+        .value_counts()
+        .sort_index()
+        .equals(bagged.rows("train").set_index("id")["draws"].rename("count").sort_index())
+    )
+    batches = list(module.train_dataloader())
+    assert sorted(rows_of(batches)) == list(range(120))
+    shown = np.concatenate([pixels(batch) for batch in batches])
+    shown = shown[np.argsort(rows_of(batches))]
+    twice = np.flatnonzero(drawn["id"].duplicated())
+    assert len(twice) > 30
+    assert all((shown[place] != shown[place - 1]).any() for place in twice)
+    labels = np.array([CLASSES.index(label) for label in drawn["label"]])
+    found = np.concatenate([batch.labels.numpy() for batch in batches])
+    assert (labels == found[np.argsort(rows_of(batches))]).all()
+    module.evaluated = ("train",)
+    (once,) = module.predict_dataloader()
+    assert len(once.dataset) == len(bagged.rows("train")) < 120  # type: ignore[arg-type]

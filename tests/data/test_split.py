@@ -237,7 +237,7 @@ def test_a_face_that_is_left_out_or_in_test_moves_no_other() -> None:
 def test_a_fold_that_does_not_exist_is_refused(fold: int, folds: int, official: bool) -> None:
     splits = ["train", "test"] if official else None
     table = face_table(face_rows(["happy", "neutral"], splits=splits))
-    with pytest.raises(DataError, match=f"data.fold={fold} of data.folds={folds}"):
+    with pytest.raises(DataError, match=f"fold={fold} of data.folds={folds}"):
         drawn(table, fold, folds)
 
 
