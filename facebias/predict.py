@@ -32,7 +32,7 @@ def predict(config: DictConfig) -> Path:
     from facebias.runs.finished import read_train_config
     from facebias.runs.folder import open_run
     from facebias.runs.others import load_other_faces
-    from facebias.runs.processes import refuse_several
+    from facebias.runs.ranks.processes import refuse_several
 
     refuse_several(config, "facebias.predict")
     run, folder = Path(config.run).expanduser(), Path(config.paths.run)

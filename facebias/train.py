@@ -23,7 +23,7 @@ def train(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for data, models or folders that do not fit.
     """
-    from facebias.runs.processes import node_of, processes
+    from facebias.runs.ranks.processes import node_of, processes
 
     folder, several = Path(config.paths.run), processes(config) > 1
     if config.dry_run:
@@ -44,8 +44,8 @@ def _plan(config: DictConfig) -> None:
 def _help(config: DictConfig) -> None:
     import torch
 
-    from facebias.runs.ranks import help_in_ranks
-    from facebias.runs.shares import use_threads
+    from facebias.runs.ranks.start import help_in_ranks
+    from facebias.runs.sweeps.shares import use_threads
 
     use_threads(config)
     help_in_ranks(config, torch.get_num_threads())
@@ -55,13 +55,13 @@ def _run(config: DictConfig, folder: Path, several: bool) -> None:
     from facebias.report.summary import print_summary
     from facebias.runs.folder import open_run
     from facebias.runs.resume import drop_unfinished, recorded_threads
-    from facebias.runs.shares import use_threads
+    from facebias.runs.sweeps.shares import use_threads
 
     use_threads(config)
     with open_run(folder, config):
         drop_unfinished(folder)
         if several:
-            from facebias.runs.ranks import train_in_ranks
+            from facebias.runs.ranks.start import train_in_ranks
 
             train_in_ranks(config, folder, recorded_threads(folder))
         else:

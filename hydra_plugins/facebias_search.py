@@ -45,8 +45,8 @@ class SearchSweeper(PlannedSweeper):
         Args:
             arguments: overrides; those with several values span the space.
         """
-        from facebias.runs.search import run_search
-        from facebias.runs.search_plan import SearchOptions
+        from facebias.runs.search.plan import SearchOptions
+        from facebias.runs.search.start import run_search
 
         context, master, task = self.given
         parser = OverridesParser.create(config_loader=context.config_loader)

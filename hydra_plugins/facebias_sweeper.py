@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from facebias.runs.sweeps import Task
+    from facebias.runs.sweeps.run import Task
 
 
 @dataclass
@@ -48,7 +48,7 @@ class PlannedSweeper(BasicSweeper):
         Args:
             arguments: overrides, those with several values too.
         """
-        from facebias.runs.sweeps import run_sweep
+        from facebias.runs.sweeps.run import run_sweep
 
         context, master, task = self.given
         parser = OverridesParser.create(config_loader=context.config_loader)

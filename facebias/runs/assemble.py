@@ -28,7 +28,7 @@ from facebias.models.classifier import FaceClassifier
 from facebias.models.normalise import Normalise
 from facebias.runs.checkpoint_files import WholeCheckpoints
 from facebias.runs.loggers import assemble_loggers
-from facebias.runs.processes import runs_alone
+from facebias.runs.ranks.processes import runs_alone
 
 
 def assemble_faces(config: DictConfig) -> PreparedFaces:

@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 from facebias.data.prepare import PreparedFaces
 from facebias.errors import ConfigError
 from facebias.models.classifier import FaceClassifier
-from facebias.runs.processes import processes
+from facebias.runs.ranks.processes import processes
 
 
 def check_training(config: DictConfig, model: FaceClassifier, faces: PreparedFaces) -> None:

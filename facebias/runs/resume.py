@@ -7,7 +7,7 @@ from pathlib import Path
 from facebias.errors import RunError
 from facebias.runs.checkpoints import checkpoint_file, finished, has_checkpoint
 from facebias.runs.folder import ENVIRONMENT
-from facebias.runs.metrics_file import METRICS, read_rows, write_rows
+from facebias.runs.metrics_rows import METRICS, read_rows, write_rows
 
 logger = logging.getLogger(__name__)
 

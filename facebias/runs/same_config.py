@@ -48,6 +48,20 @@ def changed_keys(file: Path, config: DictConfig) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield every value of a nested configuration by its dotted key.
+
+    Args:
+        node: of plain dicts, lists and values; a list is a value.
+        key: of the node itself.
+    """
+    if isinstance(node, dict) and node:
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node
+
+
 def other_config(folder: Path, changed: dict[str, tuple[Any, Any]]) -> RunError:
     """Return the error of a run that is started again with another configuration."""
     lines = [f"  {key}: {old} -> {new}" for key, (old, new) in changed.items()]
@@ -75,31 +89,21 @@ def _load(file: Path) -> DictConfig:
 
 def _leaves_of(config: DictConfig, folder: Path) -> dict[str, Any]:
     """Return every value by its dotted key, the run folder written in one way."""
-    leaves = dict(_leaves(OmegaConf.to_container(config), ""))
-    devices = leaves.get(_ONE_OF_SEVERAL)
-    if isinstance(devices, list):
-        leaves[_ONE_OF_SEVERAL] = len(devices)
-    if isinstance(leaves.get("trainer.devices"), list):  # which GPUs, not how many
-        leaves["trainer.devices"] = len(leaves["trainer.devices"])
-    run = leaves.get("paths.run")
+    found = dict(leaves(OmegaConf.to_container(config)))
+    devices = found.get(_ONE_OF_SEVERAL)
+    if isinstance(devices, list):  # which GPUs, not how many
+        found[_ONE_OF_SEVERAL] = len(devices)
+    run = found.get("paths.run")
     if not isinstance(run, str):
-        return leaves
+        return found
     # A relative one was relative to a folder that is not known any more.
     place = Path(run).resolve() if Path(run).is_absolute() else folder.resolve()
     return {
         key: f"{place}{value.removeprefix(run)}"
         if isinstance(value, str) and (value == run or value.startswith(f"{run}/"))
         else value
-        for key, value in leaves.items()
+        for key, value in found.items()
     }
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    if isinstance(node, dict) and node:
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, node
 
 
 def _same_results(key: str) -> bool:

@@ -21,7 +21,7 @@ from facebias.runs.checkpoints import checkpoint_file, finished
 from facebias.runs.checks import check_training
 from facebias.runs.folder import ENVIRONMENT
 from facebias.runs.media import show_run
-from facebias.runs.rank import ALONE, Rank
+from facebias.runs.ranks.rank import ALONE, Rank
 from facebias.runs.resume import last_checkpoint, recorded_threads
 
 

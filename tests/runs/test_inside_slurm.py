@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
-from facebias.runs.metrics_file import METRICS
+from facebias.runs.metrics_rows import METRICS
 from facebias.train import train
 from tests.trained import compose_train
 

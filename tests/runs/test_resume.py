@@ -12,7 +12,8 @@ from facebias.runs import training
 from facebias.runs.checkpoint_files import WholeCheckpoints
 from facebias.runs.checkpoints import Finished, finished
 from facebias.runs.folder import open_run
-from facebias.runs.metrics_file import MetricsFile, read_rows
+from facebias.runs.metrics_file import MetricsFile
+from facebias.runs.metrics_rows import read_rows
 from facebias.runs.resume import drop_unfinished, last_checkpoint, recorded_threads
 from facebias.train import train
 from tests.drawn_faces import write_class_folders

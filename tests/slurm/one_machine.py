@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facebias.runs.lifeline import dies_with_parent
+from facebias.runs.ranks.lifeline import dies_with_parent
 
 PARTITION = "main"
 _INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"

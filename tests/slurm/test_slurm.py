@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from facebias.data.predictions import PREDICTIONS_FILE
 from facebias.runs.folder import CONFIG, STATUS
-from facebias.runs.ranks import RANKS
-from facebias.runs.sweep_plan import PLAN
+from facebias.runs.ranks.start import RANKS
+from facebias.runs.sweeps.plan import PLAN
 from tests.drawn_faces import write_class_folders
 from tests.resumed import assert_same_results
 from tests.slurm.one_machine import PARTITION, slurm_on_this_machine

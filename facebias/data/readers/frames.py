@@ -244,23 +244,29 @@ def _csv_parts(path: Path, names: Sequence[str] | None = None) -> Iterator[TextF
         DataError: if it, or a line that is read meanwhile, is no CSV.
     """
     encoding, delimiter = _dialect(path)
+    with _told_plainly(path, encoding), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        with pd.read_csv(
+            path,
+            sep=delimiter if names is None else ",",
+            header=0 if names is None else None,
+            names=names,
+            encoding=encoding,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            skip_blank_lines=False,  # so that rows and lines keep step
+            index_col=False,
+            chunksize=_PART,
+        ) as parts:
+            yield parts
+
+
+@contextmanager
+def _told_plainly(path: Path, encoding: str) -> Iterator[None]:
+    """Turn what pandas raises within the block into a `DataError`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            with pd.read_csv(
-                path,
-                sep=delimiter if names is None else ",",
-                header=0 if names is None else None,
-                names=names,
-                encoding=encoding,
-                dtype=str,
-                keep_default_na=False,
-                na_values=[""],
-                skip_blank_lines=False,  # so that rows and lines keep step
-                index_col=False,
-                chunksize=_PART,
-            ) as parts:
-                yield parts
+        yield
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not {encoding} text (at {error.start})",

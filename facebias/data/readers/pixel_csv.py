@@ -126,24 +126,7 @@ def _read_beside(pixels: PixelFile, places: Mapping[str, str | None]) -> pd.Data
         A column a meaning; the index are the lines in the file. Blank lines are left out.
     """
     wanted = {pixels.columns.index(name) for name in places.values() if name is not None}
-    try:
-        given = pd.read_csv(
-            pixels.path,
-            sep=pixels.delimiter,
-            header=None,
-            skiprows=1,
-            names=range(len(pixels.columns)),
-            usecols=sorted(wanted or {0}),
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            index_col=False,
-            encoding="utf-8",
-        )
-    except pd.errors.EmptyDataError:
-        given = pd.DataFrame()
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DataError(f"{pixels.path}: {error}", "a CSV file in UTF-8") from error
+    given = _read_columns(pixels, sorted(wanted or {0}))
     if len(given) != len(pixels) or given.empty:
         raise DataError(
             f"{pixels.path} has {len(pixels)} lines with {len(given)} rows",
@@ -160,6 +143,28 @@ def _read_beside(pixels: PixelFile, places: Mapping[str, str | None]) -> pd.Data
     }
     frame = pd.DataFrame(told, dtype=object)
     return frame.mask(frame == "", None)
+
+
+def _read_columns(pixels: PixelFile, wanted: Sequence[int]) -> pd.DataFrame:
+    """Read columns by their numbers, as text: a row a line behind the header, blank ones too."""
+    try:
+        return pd.read_csv(
+            pixels.path,
+            sep=pixels.delimiter,
+            header=None,
+            skiprows=1,
+            names=range(len(pixels.columns)),
+            usecols=wanted,
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+            index_col=False,
+            encoding="utf-8",
+        )
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError(f"{pixels.path}: {error}", "a CSV file in UTF-8") from error
 
 
 def _refuse_cut_off(pixels: PixelFile) -> None:

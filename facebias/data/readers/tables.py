@@ -93,12 +93,7 @@ def read_table(
     refuse_wrong_paths(rows["source"], path, "source", folder)
     if classes and "label" not in places:
         _say_unlabelled(path, there)
-    if edges:
-        rows[list(BOX)] = parse_boxes(given, edges, path)
-    if pairs:
-        rows[LANDMARKS] = pair_landmarks(given, pairs, path)
-    elif LANDMARKS in places:
-        rows[LANDMARKS] = parse_landmarks(given[places[LANDMARKS]], path)
+    _add_places(rows, given, edges, pairs, places.get(LANDMARKS), path)
     if CREDIT in text:
         rows[CREDIT] = text[CREDIT]
     rows["id"] = _ids(rows, text.get("id"), path)
@@ -106,16 +101,45 @@ def read_table(
     rows["split"] = decode(
         text["split"], splits or {each: each for each in SPLITS}, path, "the split"
     )
-    labels = {**{name: name for name in classes}, **(label_map or {})}
-    rows["label"] = decode(text["label"], labels, path, "the label")
-    if not set(labels.values()) <= set(classes):
-        rows = keep_classes(rows, classes, set(labels.values()))
+    rows = _with_labels(rows, text["label"], classes, label_map or {}, path)
     declared = {}
     for name, groups in attributes.items():
         rows[name], declared[name] = _groups(text[name], name, groups, path)
     order = [*COLUMNS, *(name for name in OPTIONAL if name in rows), *declared]
     rows = rows[order].reset_index(drop=True)
     return FaceTable(rows, folder, tuple(classes), declared, provenance)
+
+
+def _add_places(
+    rows: pd.DataFrame,
+    given: pd.DataFrame,
+    edges: Mapping[str, str],
+    pairs: Sequence[tuple[str, ...]],
+    landmarks: str | None,
+    path: Path,
+) -> None:
+    """Add where each face is in its photo: box and landmarks, as far as the table has them."""
+    if edges:
+        rows[list(BOX)] = parse_boxes(given, edges, path)
+    if pairs:
+        rows[LANDMARKS] = pair_landmarks(given, pairs, path)
+    elif landmarks is not None:
+        rows[LANDMARKS] = parse_landmarks(given[landmarks], path)
+
+
+def _with_labels(
+    rows: pd.DataFrame,
+    text: pd.Series,
+    classes: Sequence[str],
+    label_map: Mapping[str, str],
+    path: Path,
+) -> pd.DataFrame:
+    """Return the rows with their labels; faces of names that are no class are marked."""
+    labels = {**{name: name for name in classes}, **label_map}
+    rows["label"] = decode(text, labels, path, "the label")
+    if not set(labels.values()) <= set(classes):
+        return keep_classes(rows, classes, set(labels.values()))
+    return rows
 
 
 def _refuse_missing_root(folder: Path, path: Path) -> None:
