@@ -428,6 +428,7 @@ def _new_folder(folder: Path, photos: Path) -> Iterator[Path]:
     if folder.resolve().is_relative_to(photos.resolve()):
         raise DataError(f"{folder} lies in the folder of the photos", "a place outside")
     partial = None
+    todo = "free some space and give the same command again, or choose another with out=FOLDER"
     try:
         if folder.exists() and any(folder.iterdir()):
             raise DataError(f"{folder} is not empty", "a new folder", "choose another out=FOLDER")
@@ -442,8 +443,11 @@ def _new_folder(folder: Path, photos: Path) -> Iterator[Path]:
         raise RunError(
             f"{folder} cannot be written: {error.strerror or error}",
             "a folder that can be written to, with free space",
-            "choose another with out=FOLDER",
+            todo,
         ) from error
+    except RunError as error:
+        found = error.found.replace(str(partial), str(folder))  # which is gone by then
+        raise RunError(found, error.expected, todo) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)

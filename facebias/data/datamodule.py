@@ -1,6 +1,9 @@
 """The LightningDataModule: prepared faces as batches of uint8, only train faces augmented."""
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -238,17 +241,28 @@ class FaceDataModule(pl.LightningDataModule):
             persistent_workers=self._workers > 0,
             pin_memory=torch.cuda.is_available(),
             collate_fn=_as_it_is,  # __getitems__ has made the batch already
-            worker_init_fn=_ignore_preemption,
+            worker_init_fn=_begin_loading,
         )
 
 
-def _ignore_preemption(worker: int) -> None:
-    """Leave the signal that a job's time is over to the process that trains.
+def _begin_loading(worker: int) -> None:
+    """Tie a loading process to the one that trains, and leave it a job's signal.
 
-    All processes of a job get it, and a worker has inherited the handler, which would put the job
-    back into its queue once more and end the worker first.
+    All processes of a job get the signal that its time is over, and a worker has inherited the
+    handler, which would put the job back into its queue once more and end the worker first.
+
+    PyTorch's workers watch their parent, which is not the process that trains where a fork server
+    starts them (Python 3.14's default): they would outlive a kill for ever.
     """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    threading.Thread(target=_end_with_training, daemon=True).start()
+
+
+def _end_with_training() -> None:
+    training = multiprocessing.parent_process()
+    if training is not None:
+        training.join()
+        os._exit(1)
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401

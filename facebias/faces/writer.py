@@ -98,10 +98,10 @@ def write_faces(
     if _is_finished(folder) and not _missing(folder, faces):
         return 0
     with _told(folder), _locked(folder), _ended_by_sigterm():
+        if not (folder / PLAN).is_file():  # before all else: it says whose the rest is
+            write_json(folder / PLAN, {"plan": asked, "written": None})
         for name in (IMAGES, REGIONS):
             (folder / name).mkdir(exist_ok=True)
-        if not (folder / PLAN).is_file():
-            write_json(folder / PLAN, {"plan": asked, "written": None})
         missing = _missing(folder, faces)
         batches = (_batch(folder, faces, number, size, supersampling) for number in missing)
         rendered = sum(len(_slice(faces, number)) for number in missing)

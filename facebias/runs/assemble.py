@@ -131,6 +131,7 @@ def assemble_classifier(
     class_counts: torch.Tensor,
     statistics: PixelStatistics | None = None,
     training: bool = True,
+    resumed: bool = False,
 ) -> FaceClassifier:
     """Build the network and the LightningModule around it.
 
@@ -139,10 +140,11 @@ def assemble_classifier(
         class_counts: train faces of each class (classes,).
         statistics: for the normalisation; None where a checkpoint brings them along.
         training: with optimizer and schedule.
+        resumed: a checkpoint brings the weights of a training that goes on.
     """
     data = config.data
     model = dict(config.model)
-    if not training and "weights" in model:  # the checkpoint holds the weights
+    if (resumed or not training) and "weights" in model:  # the checkpoint holds them
         model |= {"weights": None, "pretrained": False}
     network: nn.Module = build(
         model,

@@ -45,11 +45,11 @@ def train_in_process(config: DictConfig, folder: Path, rank: Rank = ALONE) -> No
     if rank.first:
         faces.write(folder)
     counts = torch.tensor(faces.class_counts())
-    model = assemble_classifier(config, counts, faces.statistics)
+    last = last_checkpoint(folder)
+    model = assemble_classifier(config, counts, faces.statistics, resumed=last is not None)
     check_training(config, model, faces)
     loaders = assemble_datamodule(config, faces, finished(folder).epochs)
     trainer = assemble_trainer(config)
-    last = last_checkpoint(folder)
     if rank.first and last is None:
         _note_weights(folder, model)
     trainer.fit(model, datamodule=loaders, ckpt_path=last, weights_only=True)

@@ -25,9 +25,12 @@ from facebias.runs.sweeps.table import job_states, print_states, read_seconds, w
 
 # Loaders of a killed training keep its lock until they see that it is gone.
 _LOCK_SECONDS = 10.0
+# Pools of processes that may go down before a job begins, one after the other.
+_TRIES = 3
 # What submitit raises for a job that ended without a word; by name, for it need not be installed.
 _LOST = ("UncompletedJobError", "FailedJobError")
 _KILLED = "its process was killed"
+_POOL_GONE = "a process of the launcher was killed (out of memory, say), and those beside it"
 
 
 class Task(Protocol):
@@ -201,8 +204,11 @@ class SweepRun:
     def launch(self, jobs: Sequence[Job]) -> None:
         """Run jobs of the sweep, but for those that are done or at work elsewhere."""
         missing = [job for job in jobs if run_state(job.run)[0] not in ("done", "running")]
-        while missing:
-            missing = self._launch(missing)
+        tries = _TRIES
+        while missing and tries:
+            left = self._launch(missing)
+            tries = tries - 1 if len(left) == len(missing) else _TRIES
+            missing = left
         self._settle(_KILLED)
 
     def code(self) -> int:
@@ -224,10 +230,8 @@ class SweepRun:
         try:
             ended = launcher.launch(launch.overrides(), initial_job_idx=0)
         except BrokenProcessPool:
-            left = [job for job, mark in zip(jobs, before, strict=True) if _mark(job) == mark]
-            if len(left) == len(jobs):
-                raise
-            return left
+            print(f"facebias: {_POOL_GONE}", file=sys.stderr, flush=True)
+            return [job for job, mark in zip(jobs, before, strict=True) if _mark(job) == mark]
         except Exception as error:
             if type(error).__name__ not in _LOST:
                 raise
