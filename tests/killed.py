@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from facebias.data.prepare import SPLIT_FILE
@@ -140,23 +140,24 @@ class Moments:
         return f"{seconds:.2f} s {what}"
 
 
-def hit_one(command: Command, kinds: Iterable[str], dice: random.Random) -> str | None:
-    """Kill a random living process of a command.
+def hit_one(command: Command, kinds: Sequence[str], turn: int, dice: random.Random) -> str | None:
+    """Kill a living process of a command.
 
     Args:
         command: it may have ended.
-        kinds: of its processes, one of which is drawn.
-        dice: that draw.
+        kinds: of its processes, hit in turns; the next one where none of a kind lives.
+        turn: which it is.
+        dice: that draw one process of a kind.
 
     Returns:
-        The kind; None if nothing was hit.
+        Its kind; None if nothing was hit.
     """
-    living = {kind: command.of_kind(kind) for kind in kinds}
-    living = {kind: pids for kind, pids in living.items() if pids}
-    if not living:
-        return None
-    kind = dice.choice(list(living))
-    return kind if command.hit(dice.choice(living[kind])) else None
+    for place in range(turn, turn + len(kinds)):
+        kind = kinds[place % len(kinds)]
+        living = command.of_kind(kind)
+        if living:
+            return kind if command.hit(dice.choice(living)) else None
+    return None
 
 
 def wait_until(condition: Callable[[], object], seconds: float = LONGEST) -> None:
@@ -169,7 +170,8 @@ def wait_until(condition: Callable[[], object], seconds: float = LONGEST) -> Non
 
 def _newest(runs: Path) -> int:
     """Return when a training in a folder, or one below it, last had its faces ready."""
-    return max((_changed(file) for file in runs.rglob(SPLIT_FILE)), default=0)
+    files = (*runs.glob(SPLIT_FILE), *runs.glob(f"*/{SPLIT_FILE}"))
+    return max(map(_changed, files), default=0)
 
 
 def _changed(file: Path) -> int:

@@ -69,7 +69,7 @@ def _disturbed(
         command, kind = start(), None
         if hits < kills:
             moment = moments.wait_for_one(command, run)
-            kind = hit_one(command, ("parent", "rank"), dice)
+            kind = hit_one(command, ("rank", "parent"), hits, dice)
             hits += kind is not None
             print(f"seed {SEED}, {run.name}: {kind or 'nothing'} killed after {moment}")
         assert command.wait() == {None: 0, "parent": -9, "rank": 2}[kind], command.said()

@@ -43,8 +43,8 @@ class Shape(NamedTuple):
 
 SHAPES = (
     Shape("sequential", 8, ("parent",), (), "one", -9),
-    Shape("joblib", 7, ("parent", "job"), JOBLIB, "one", 1),
-    Shape("ranks", 5, ("parent", "torchrun", "rank"), (), "two", 2),
+    Shape("joblib", 7, ("job", "parent"), JOBLIB, "one", 1),
+    Shape("ranks", 5, ("rank", "parent", "torchrun"), (), "two", 2),
 )
 JOBS = {"one": ("seed=0,1,2,3,4,5",), "two": ("seed=0,1,2", "trainer=ddp_cpu")}
 
@@ -89,7 +89,8 @@ def undisturbed(folder: Path, sweep: Run) -> Callable[[str], Path]:
 def test_a_sweep_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
     folder: Path, sweep: Run, undisturbed: Callable[[str], Path], shape: Shape
 ) -> None:
-    expected, dice = undisturbed(shape.processes), random.Random(SEED)  # noqa: S311 - no secret
+    expected = undisturbed(shape.processes)
+    dice = random.Random(f"{SEED} {shape.name}")  # noqa: S311 - no secret
     moments = Moments(dice, run_folders(expected))
     left = shape.kills
     number = 0
@@ -109,7 +110,7 @@ def _disturbed(
         command = sweep(place.name, *JOBS[shape.processes], *shape.options)
         while hits < kills and not command.ended:
             moment = moments.wait_for_one(command, place)
-            kind = hit_one(command, shape.kinds, dice)
+            kind = hit_one(command, shape.kinds, hits, dice)
             hits += kind is not None
             print(f"seed {SEED}, {place.name}: {kind or 'nothing'} killed after {moment}")
         code = command.wait()
