@@ -1,6 +1,6 @@
 """Measures every group: its worst accuracy while training, the whole report in the end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,22 @@ import numpy as np
 import torch
 
 from facebias.callbacks.predictions import face_module, predictions_of
-from facebias.data.datamodule import FaceBatch
+from facebias.data.datamodule import FaceBatch, FaceDataModule
+from facebias.data.remedy import loss_shares
 from facebias.errors import ConfigError
 from facebias.fairness.accumulate import DecisionCounts
 from facebias.fairness.group_report import GroupReport
 from facebias.fairness.metrics import accuracy, support
 from facebias.report.groups import measure_splits, write_flips, write_group_reports
+from facebias.report.readings import TrainFaces, write_readings
 
 
 class FairnessCallback(pl.Callback):
-    """Writes `fairness.json` and `fairness.csv`, and logs the worst group's validation accuracy.
+    """Writes what was found of every group, and logs the worst group's validation accuracy.
+
+    `fairness.json`, `fairness.csv` and `fairness_measures.csv`.
+
+    `amplification.csv`, and where labels have valences `valence.csv`.
 
     Of counterfactual faces it writes `counterfactual.json` too, labelled or not.
 
@@ -29,6 +35,8 @@ class FairnessCallback(pl.Callback):
         min_class: faces of every class that a group needs before its macro metrics are compared.
         replicates: of the bootstrap.
         seed: of the bootstrap.
+        valences: of labels; where every class has one, or is one, it is measured how faces of one
+            valence are read as another.
     """
 
     def __init__(
@@ -39,7 +47,9 @@ class FairnessCallback(pl.Callback):
         min_class: int = 5,
         replicates: int = 1000,
         seed: int = 0,
+        valences: Mapping[str, str] | None = None,
     ) -> None:
+        self._valences = valences
         self._folder, self._intersections = Path(folder), intersections
         self._options = {
             "min_group": min_group,
@@ -126,5 +136,19 @@ class FairnessCallback(pl.Callback):
             **self._options,
         )
         write_group_reports(self.reports, self._folder)
+        train = _train_faces(module, pl_module)
+        write_readings(
+            predictions, self.reports, self._folder, train=train, valences=self._valences
+        )
         options = {name: self._options[name] for name in ("replicates", "seed")}
         write_flips(predictions, table.classes, self._folder, **options)
+
+
+def _train_faces(module: FaceDataModule, model: pl.LightningModule) -> TrainFaces | None:
+    """Return what a model was trained on; None where the data have no train faces."""
+    rows = module.faces.drawn()
+    if rows.empty:
+        return None
+    balanced = getattr(getattr(model, "loss", None), "weight", None) is not None
+    shares = loss_shares(rows, module.faces.table.classes, balanced=balanced)
+    return TrainFaces(rows, shares)

@@ -1,4 +1,4 @@
-"""Counterfactual faces: how often the answer changes when one cause does and nothing else."""
+"""Counterfactual faces: how far the answer changes when one cause does and nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +11,9 @@ import pandas as pd
 
 from facebias.errors import DataError
 from facebias.fairness.group_report import group_report
+from facebias.fairness.influence import FloatArray, group_means, group_units
+from facebias.fairness.intervals import student_interval
+from facebias.fairness.predictions import Codes, scored_rows
 
 OWN = "its own value"
 """The value of originals that differ in the factor, or whose value nobody wrote down."""
@@ -31,10 +34,14 @@ class Flips:
         share: flips / n; NaN without pairs.
         low: lower bound of the share's interval.
         high: upper bound.
-        method: of the interval: "wilson", "person bootstrap", "wilson on persons" or "none".
+        method: of the interval: "wilson", "wilson, by person" or "none".
         directions: for each change that happens `from`, `to` and `n`, the most frequent one first.
         by_label: for each class, as the true label of the first face, `label`, n, share, low, high
             and method; a class without pairs has n = 0.
+        shifts: how far the scores move from the first face to the second. For all pairs (`label`
+            None) and for each true label, and for each class (`class`): `shift`, the mean of
+            p(class) after minus before, -1..1; low, high; method ("paired student", the same with
+            ", by person", or "none"); n (pairs); units (pairs, or persons). Empty without scores.
     """
 
     factor: str
@@ -48,6 +55,7 @@ class Flips:
     method: str
     directions: list[dict[str, Any]]
     by_label: list[dict[str, Any]]
+    shifts: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain types for JSON."""
@@ -62,7 +70,7 @@ def counterfactual_flips(
     level: float = 0.95,
     seed: int = 0,
 ) -> list[Flips]:
-    """Compare the predicted labels of faces that differ in one factor only.
+    """Compare the predicted labels and the scores of faces that differ in one factor only.
 
     A set of pairs is an original and what was made from it. Every two values of a factor are
     compared, over the sets that have both; an original stands for its own value, whatever it is,
@@ -74,7 +82,7 @@ def counterfactual_flips(
         predictions: one row a face of one run and one split: id, label (may be missing),
             predicted, `pair` (id of the original; missing or its own id in an original),
             `pair_factor` and `pair_value` (what was changed, and to which value, as text; in an
-            original its own value or missing), and if known identity.
+            original its own value or missing), and if known identity and p_<class>.
         classes: the declared classes.
         replicates: of the person bootstrap.
         level: confidence in (0, 1).
@@ -154,9 +162,10 @@ def _compare(
 ) -> Flips:
     """Compare the predictions of the originals that have a face of both values."""
     first = before[1].loc[before[1].index.intersection(after[1].index)]
-    second = after[1].loc[first.index, "predicted"]
+    second = after[1].loc[first.index]
     # What a model answers after the change is right where it is what it answered before.
-    decisions = {"label": first["predicted"], "predicted": second, "true label": first["label"]}
+    answers = {"label": first["predicted"], "predicted": second["predicted"]}
+    decisions = answers | {"true label": first["label"]}
     persons = {"identity": first["identity"]} if "identity" in first else {}
     pairs = pd.DataFrame(decisions | persons).reset_index(drop=True)
     overall, *by_label = _agreement(pairs, classes, options)
@@ -168,8 +177,61 @@ def _compare(
         flips=len(flipped),
         directions=_directions(flipped),
         by_label=[{"label": name, **row} for name, row in zip(classes, by_label, strict=True)],
+        shifts=_shifts(pairs, _scores(second, classes) - _scores(first, classes), classes, options),
         **overall,
     )
+
+
+def _scores(faces: pd.DataFrame, classes: tuple[str, ...]) -> FloatArray:
+    """Return the scores of faces, shape (N, C); (N, 0) where a class has none."""
+    columns = [f"p_{name}" for name in classes]
+    known = columns if set(columns) <= set(faces) else []
+    return np.asarray(faces[known], dtype=np.float64)
+
+
+def _shifts(
+    pairs: pd.DataFrame, moved: FloatArray, classes: tuple[str, ...], options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the mean shift of every class's score: of all pairs, then of each true label."""
+    whole = np.isfinite(moved).all(axis=1)
+    if not moved.shape[1] or not whole.any():
+        return []
+    persons = scored_rows(pairs, classes).persons
+    labels: list[str | None] = [None, *classes]
+    found = []
+    for label in labels:
+        chosen = whole if label is None else whole & (pairs["true label"] == label).to_numpy(bool)
+        of_persons = None if persons is None else persons[chosen]
+        rows = [
+            {
+                "label": label,
+                "class": name,
+                **_mean_shift(moved[chosen, place], of_persons, options),
+            }
+            for place, name in enumerate(classes)
+        ]
+        found.extend(rows)
+    return found
+
+
+def _mean_shift(
+    moved: FloatArray, persons: Codes | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the mean of the pairs' shifts (n,) with its interval."""
+    units = group_units(np.zeros(len(moved), dtype=np.int64), persons, 1)
+    mean, error = group_means(moved, units)
+    n_units = len(units.unit_groups)
+    low, high = student_interval(mean, error * np.sqrt(n_units), n_units, options["level"])
+    # Shifts that are all alike say nothing of how far they scatter.
+    known = bool(error[0] > 0)
+    return {
+        "shift": mean.item(),
+        "low": max(low.item(), -1.0) if known else nan,
+        "high": min(high.item(), 1.0) if known else nan,
+        "method": f"paired student{', by person' * units.by_person}" if known else "none",
+        "n": len(moved),
+        "units": n_units,
+    }
 
 
 def _agreement(

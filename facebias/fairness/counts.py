@@ -83,7 +83,7 @@ class PersonPatterns:
         n_patterns = max(len(self.persons), 1)
         places = self.cells // math.prod(self.shape[axes:])
         # A person with several cells in one place is still one person there.
-        once = np.unique(places * n_patterns + self.patterns)
+        once = distinct(np.sort(places * n_patterns + self.patterns))
         persons = np.zeros(math.prod(kept), dtype=np.int64)
         np.add.at(persons, once // n_patterns, self.persons[once % n_patterns])
         return persons.reshape(kept)
@@ -131,6 +131,15 @@ def count_patterns(
     filled, times = np.unique(members * n_patterns + owners, return_counts=True)
     shape = (n_groups, n_classes, n_classes)
     return PersonPatterns(n_persons, filled % n_patterns, filled // n_patterns, times, shape)
+
+
+def distinct(ascending: Codes) -> Codes:
+    """Return the different ones of sorted codes from 0; `np.unique` takes ten times as long.
+
+    >>> distinct(np.array([0, 0, 2, 5, 5])).tolist()
+    [0, 2, 5]
+    """
+    return ascending[np.diff(ascending, prepend=-1) > 0]
 
 
 def _cells_of_persons(persons: Codes, cells: Codes) -> Iterator[Codes]:

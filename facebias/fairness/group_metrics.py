@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from facebias.fairness import metrics
+from facebias.fairness.auroc import group_auroc, macro_area
 from facebias.fairness.counts import count_decisions
 from facebias.fairness.predictions import GroupCodes, ScoredRows, all_group_codes, scored_rows
 
@@ -56,12 +57,9 @@ def _of_attribute(rows: ScoredRows, codes: GroupCodes, n_classes: int) -> pd.Dat
     size = {"n_groups": len(codes.groups) + 1, "n_classes": n_classes}
     counts = count_decisions(codes.codes, rows.labels, rows.predicted, **size)[:-1]
     columns = {name: metric(counts) for name, metric in DECISION_METRICS.items()}
-    areas = [_auroc(rows, codes.codes == number) for number in range(len(codes.groups))]
+    areas = np.full(len(counts), np.nan)
+    if rows.scores is not None:
+        by_class = group_auroc(rows.labels, rows.scores, codes.codes, size["n_groups"])
+        areas = macro_area(by_class)[:-1]
     names = {"attribute": codes.attribute, "group": list(codes.groups)}
     return pd.DataFrame({**names, "n": counts.sum(axis=(-2, -1)), **columns, AUROC: areas})
-
-
-def _auroc(rows: ScoredRows, chosen: np.ndarray) -> float:
-    if rows.scores is None or not chosen.any():
-        return float("nan")
-    return metrics.auroc(rows.labels[chosen], rows.scores[chosen])

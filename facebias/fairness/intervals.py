@@ -1,4 +1,8 @@
-"""Intervals: Wilson for a share, Student for a mean, the bootstrap, max-t for the largest gap."""
+"""Intervals: Wilson for a share, Student for a mean, the bootstrap, max-t for the largest gap.
+
+Averages over classes and gaps between groups are weighted sums of shares (`means`, `differences`).
+docs/statistics.md says what each interval means, and how often it holds the truth in simulations.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facebias.errors import DataError
-from facebias.fairness.counts import PersonPatterns
-
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
 
 UNDEFINED_LIMIT = 0.05
 """An interval is undefined when more than this share of its replicates is."""
 
-_CHUNK_NUMBERS = 2**20  # in an array of the person bootstrap: 8 MiB of int64
-
-_DENSE_NUMBERS = 2**23  # 64 MiB of float64; patterns beyond that stay sparse
-
-_FEW_PERSONS = 10  # a pattern: `rng.multinomial` takes as long for a pattern as ten draws do
+_FARTHEST, _HALVINGS = 12.0, 40  # a p-value is sought down to that of 12 standard errors
 
 
 def wilson_interval(
@@ -45,14 +42,14 @@ def wilson_interval(
     >>> [round(float(bound), 3) for bound in wilson_interval(10, 10)]
     [0.722, 1.0]
     """
-    z = NormalDist().inv_cdf(0.5 + level / 2)
     rows = np.asarray(total, dtype=np.float64)
     rows = np.where(rows > 0, rows, np.nan)
-    share = np.asarray(right) / rows
-    centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    # Rounding must not push a bound past the share itself, which at 0 or 1 is the edge.
-    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+    return _wilson(np.asarray(right) / rows, rows, np.asarray(normal_critical(level)))
+
+
+def normal_critical(level: float = 0.95) -> float:
+    """Return how many standard errors reach to each side at this confidence: 1.96 for 95 %."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
 
 
 def student_interval(
@@ -79,68 +76,6 @@ def student_interval(
     half = stdtrit(values - 1, 0.5 + level / 2) * np.asarray(deviation) / np.sqrt(values)
     centre = np.asarray(mean, dtype=np.float64)
     return np.asarray(centre - half), np.asarray(centre + half)
-
-
-def bootstrap_counts(
-    counts: Array, replicates: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw bootstrap replicates of the counts, rows resampled inside each group.
-
-    Drawing n rows with replacement from n rows puts each draw into a cell with the chance
-    cell / n, independently of the others; the counts of the cells are then exactly
-    multinomial(n, cells / n). So the rows themselves are not needed, and the cost does not
-    depend on how many there are.
-
-    Args:
-        counts: shape (G, C, C), integers.
-        replicates: B. The result holds B x G x C x C int64: 3 MB for 1000 x 100 x 2 x 2.
-        rng: the generator to draw from.
-
-    Returns:
-        Shape (B, G, C, C); the rows of each group stay what they were. An empty group stays empty.
-    """
-    n_groups = counts.shape[0]
-    cells = counts.reshape(n_groups, math.prod(counts.shape[1:]))
-    rows = cells.sum(axis=-1)
-    shares = cells / np.maximum(rows, 1)[:, None]
-    drawn = rng.multinomial(rows, shares, size=(replicates, n_groups))
-    return drawn.reshape(replicates, *counts.shape).astype(np.int64, copy=False)
-
-
-def bootstrap_person_counts(
-    patterns: PersonPatterns, replicates: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw bootstrap replicates of the counts, persons resampled with all their rows.
-
-    Photos of one person are right or wrong together, so rows resampled one by one would give
-    intervals that are too narrow. P persons are drawn with replacement from P; how often each
-    pattern comes is then exactly multinomial(P, persons of the pattern / P), and a replicate is
-    the sum over patterns of (times drawn) x (counts of the pattern). Groups are resampled
-    together, because one person may have rows in several.
-
-    Args:
-        patterns: from `count_patterns`; K patterns with E filled cells of P persons.
-        replicates: B.
-        rng: the generator to draw from.
-
-    Returns:
-        Shape (B, G, C, C). Replicates are made in chunks, which change no number: beyond the
-        result, it holds a few arrays of 8 MiB, or of E or P numbers where that is more, and up to
-        64 MiB of patterns.
-    """
-    filled = np.unique(patterns.cells)
-    dense = _dense_patterns(patterns, filled)
-    result = np.zeros((replicates, math.prod(patterns.shape)), dtype=np.int64)
-    chunk = max(1, _CHUNK_NUMBERS // _numbers_held(patterns, sparse=dense is None))
-    for start in range(0, replicates if len(filled) else 0, chunk):
-        size = min(chunk, replicates - start)
-        drawn = _times_drawn(patterns.persons, size, rng)
-        result[start : start + size, filled] = (
-            _sums_by_cell(drawn, patterns)
-            if dense is None
-            else np.rint(drawn.astype(np.float64) @ dense)
-        )
-    return result.reshape(replicates, *patterns.shape)
 
 
 def spread_constant(
@@ -197,93 +132,272 @@ def percentile_interval(
     return low, high
 
 
-@dataclass(frozen=True)
-class LargestGap:
-    """The pair of groups that differ most.
+@dataclass(frozen=True, eq=False)
+class Combinations:
+    """Weighted sums of shares: a share itself, an average over classes, a gap between groups.
+
+    Each part is a share, or another value in [0, 1], with the spread of its replicates. It counts
+    as the share of as many independent units as give that spread, value x (1 - value) / squared
+    error; where the value is 0 or 1 the replicates never vary, and it counts as the share of its
+    units. Part by part that gives Wilson's interval (Korn & Graubard 1998, Survey Methodology 24),
+    and the distances of the bounds are added up as standard errors are (Newcombe 1998, Statistics
+    in Medicine 17; Zou & Donner 2008, the same 27). The spread of rows follows from the share, but
+    that between persons is only known as well as they are many: there Student's t takes the place
+    of the normal quantile, with the degrees of freedom of Satterthwaite (1946, Biometrics
+    Bulletin 2).
 
     Attributes:
-        gap: better minus worse value, at least 0; NaN with fewer than two eligible groups.
-        low: lower bound of the gap between this pair; below 0 where it may be reversed.
-        high: upper bound.
-        best: index of the better group; -1 where there is no pair.
-        worst: index of the worse group; -1 where there is no pair.
-        eligible: how many groups were compared.
+        weights: shape (..., K); 0 for a part that is left out; NaN where the sum is undefined.
+        values: shape (..., K), in [0, 1].
+        errors: shape (..., K), standard errors; NaN makes the whole undefined.
+        units: shape (..., K), independent units behind each, at least 1.
+        correlations: shape (..., K, K), of the parts' replicates.
+        by_person: whether units are persons with several rows.
     """
 
-    gap: float
-    low: float
-    high: float
-    best: int
-    worst: int
-    eligible: int
+    weights: FloatArray
+    values: FloatArray
+    errors: FloatArray
+    units: FloatArray
+    correlations: FloatArray
+    by_person: bool
+
+    @property
+    def total(self) -> FloatArray:
+        """The weighted sums, shape (...)."""
+        return np.asarray((self.weights * self.values).sum(axis=-1))
+
+    def interval(self, critical: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return low and high, each of shape (...), in the range that the sums can have.
+
+        Args:
+            critical: how many standard errors to each side, shape () or (...): `normal_critical`
+                of the confidence, or the quantile of `max_t` where the largest of many is shown.
+        """
+        rows = self._effective_units()
+        normal = np.broadcast_to(np.asarray(critical, np.float64), self.total.shape)[..., None]
+        low, high = _wilson(
+            self.values, rows, self._student(rows, normal) if self.by_person else normal
+        )
+        up, down = self.weights * (high - self.values), self.weights * (self.values - low)
+        # What is subtracted moves the sum the other way, and keeps its sign: parts that vary
+        # together cancel in a difference.
+        above, below = np.where(self.weights > 0, (up, down), (down, up))
+        return self.total - self._added(below), self.total + self._added(above)
+
+    def p_value(self) -> FloatArray:
+        """Return the p-value of "the sum is 0", two-sided, shape (...).
+
+        It is 1 - the confidence at which the interval just touches 0, so it is below .05 exactly
+        where the 95 % interval excludes 0.
+        """
+        from scipy.special import ndtr
+
+        inside, beyond = np.zeros(self.total.shape), np.full(self.total.shape, _FARTHEST)
+        for _ in range(_HALVINGS):
+            middle = (inside + beyond) / 2
+            low, high = self.interval(middle)
+            touches = (low <= 0) & (high >= 0)
+            inside, beyond = np.where(touches, inside, middle), np.where(touches, middle, beyond)
+        return np.where(np.isnan(low), np.nan, 2 * ndtr(-beyond))
+
+    def _effective_units(self) -> FloatArray:
+        """Return as how many independent units each part tells, shape (..., K)."""
+        inner = (self.values > 0) & (self.values < 1) & (self.errors != 0)
+        errors = np.where(inner, self.errors, 1.0)
+        # The bootstrap's variance has n where that of a sample of persons has n - 1.
+        few = np.maximum(self.units - 1, 1) / np.maximum(self.units, 2) if self.by_person else 1.0
+        return np.where(inner, few * self.values * (1 - self.values) / errors**2, self.units)
+
+    def _student(self, rows: FloatArray, normal: FloatArray) -> FloatArray:
+        """Return Student's quantile for the same confidence, shape (..., 1)."""
+        from scipy.special import ndtr, stdtrit
+
+        low, high = _wilson(self.values, rows, np.asarray(normal_critical()))
+        squares = (self.weights * (high - low)) ** 2
+        uncertain = (squares**2 / np.maximum(self.units - 1, 1)).sum(axis=-1, keepdims=True)
+        degrees = squares.sum(axis=-1, keepdims=True) ** 2 / np.where(uncertain > 0, uncertain, 1)
+        return np.asarray(-stdtrit(np.fmax(degrees, 1), ndtr(-normal)))
+
+    def _added(self, distances: FloatArray) -> FloatArray:
+        """Return the length of the parts' signed distances (..., K), as of correlated errors."""
+        squares = np.einsum("...k,...kl,...l->...", distances, self.correlations, distances)
+        return np.asarray(np.sqrt(np.maximum(squares, 0)))
 
 
-def largest_gap(
-    values: FloatArray,
-    replicates: FloatArray,
-    *,
-    eligible: npt.NDArray[np.bool_] | None = None,
-    higher_is_better: bool = True,
-    level: float = 0.95,
-) -> LargestGap:
-    """Find the pair of groups with the largest gap, and an interval that allows for the search.
-
-    The pair is chosen because its gap is the largest, and a maximum is never below 0: in groups
-    that are equal it is well above, and so is every bootstrap replicate of it. A percentile
-    interval of the maximum therefore excludes 0 even where all groups are alike. Here every
-    pair gets its interval d ± q se at once: se is the standard deviation of the pair's
-    replicates, and q the `level` quantile, over replicates, of the largest |d* - d| / se of all
-    pairs (max-t; Romano & Wolf 2005, Econometrica 73). All pairs are covered together with
-    chance `level`, so whichever pair is picked is covered at least as often. The interval is of
-    the true gap between the pair that it names; the gap itself still leans high.
+def shares(
+    values: FloatArray, errors: FloatArray, units: Array, *, by_person: bool
+) -> Combinations:
+    """Return a share of each group whose standard error is known without replicates.
 
     Args:
-        values: shape (G,); NaN where undefined.
-        replicates: shape (B, G), bootstrap replicates of the values. Holds arrays of (B, G).
-        eligible: shape (G,); groups to compare, all if left out. Groups with an undefined value,
-            or with more than 5 % undefined replicates, are left out in any case.
-        higher_is_better: False for errors, so that `worst` is the group with the largest value.
-        level: confidence in (0, 1).
-
-    Returns:
-        The pair. The bounds are NaN where the pair's replicates never vary (se = 0).
-
-    Raises:
-        DataError: shapes that do not match.
+        values: shape (G,), in [0, 1]; NaN where undefined.
+        errors: shape (G,), standard errors of the mean of independent units, with n - 1; NaN where
+            there are fewer than two.
+        units: shape (G,), the independent units (persons, or rows) behind each.
+        by_person: whether units are persons with several rows.
     """
-    if values.ndim != 1 or replicates.shape[1:] != values.shape:
-        raise DataError(
-            f"values have shape {values.shape}, replicates {replicates.shape}.", "(G,) and (B, G)"
-        )
-    usable = ~np.isnan(values) & _mostly_defined(replicates)
-    chosen = np.flatnonzero(usable if eligible is None else usable & eligible)
-    if len(chosen) < 2:
-        return LargestGap(math.nan, math.nan, math.nan, -1, -1, len(chosen))
-    ascending = chosen[np.argsort(values[chosen], kind="stable")]
-    low_group, high_group = int(ascending[0]), int(ascending[-1])
-    gap = float(values[high_group] - values[low_group])
-    half = _simultaneous_half_width(values, replicates, chosen, (high_group, low_group), level)
-    best, worst = (high_group, low_group) if higher_is_better else (low_group, high_group)
-    return LargestGap(gap, gap - half, gap + half, best, worst, len(chosen))
+    # As the bootstrap's, which has n where that of a sample has n - 1, and none of one unit.
+    bootstrapped = np.nan_to_num(errors) * np.sqrt(np.maximum(units - 1, 0) / np.maximum(units, 1))
+    if not by_person:
+        bootstrapped = np.zeros_like(bootstrapped)  # rows are known to be as many as they are
+    parts = values[:, None]
+    own = np.ones((len(values), 1, 1))
+    sides = bootstrapped[:, None], units[:, None], own
+    return _combinations(_mean_weights(parts), parts, *sides, by_person)
 
 
-def _simultaneous_half_width(
-    values: FloatArray, replicates: FloatArray, chosen: Array, pair: tuple[int, int], level: float
-) -> float:
-    """Return q x se of the pair, q over all pairs of the chosen groups; NaN where se is 0."""
-    error = _standard_error(replicates[:, pair[0]] - replicates[:, pair[1]])
-    if not error > 0:
-        return math.nan
-    deviations = replicates[:, chosen] - values[chosen]
-    largest = np.full(len(replicates), np.nan)
+def means(
+    values: FloatArray, replicates: FloatArray, units: Array, *, by_person: bool
+) -> Combinations:
+    """Return the mean of the parts of each group, such as the macro average of classes.
+
+    Args:
+        values: shape (G, K), in [0, 1]; a part that is NaN is left out of the mean.
+        replicates: shape (B, G, K). A group with a part that is undefined in more than 5 % of them
+            has no interval.
+        units: shape (G, K), the independent units (persons, or rows) behind each part.
+        by_person: whether units are persons with several rows.
+    """
+    errors, scaled = _scaled_deviations(replicates)
+    correlations = np.einsum("bgk,bgl->gkl", scaled, scaled, optimize=True)
+    return _combinations(_mean_weights(values), values, errors, units, correlations, by_person)
+
+
+def differences(
+    values: FloatArray,
+    replicates: FloatArray,
+    units: Array,
+    first: Array,
+    second: Array,
+    *,
+    by_person: bool,
+) -> Combinations:
+    """Return the differences between pairs of groups: mean of the first's parts - of the second's.
+
+    Args:
+        values: see `means`.
+        replicates: see `means`; groups that share persons vary together, which is allowed for.
+        units: see `means`.
+        first: shape (P,), index of each pair's first group.
+        second: shape (P,).
+        by_person: see `means`.
+    """
+    both = np.stack([first, second], axis=1)
+    parts = np.arange(values.size).reshape(values.shape)[both].reshape(len(both), -1)
+    errors, scaled = _scaled_deviations(replicates.reshape(len(replicates), -1))
+    correlations = (scaled.T @ scaled)[parts[:, :, None], parts[:, None, :]]
+    signs = np.repeat([1.0, -1.0], values.shape[1])
+    weights = _mean_weights(values).ravel()[parts] * signs
+    chosen = values.ravel()[parts], errors[parts], np.ravel(units)[parts]
+    return _combinations(weights, *chosen, correlations, by_person)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxT:
+    """How far the differences of all pairs of groups lie from the truth at once.
+
+    Attributes:
+        statistic: the largest difference found, in its standard errors.
+        largest: shape (B,), the largest deviation of a pair in each replicate, in its standard
+            errors; NaN where no pair has any spread.
+    """
+
+    statistic: float
+    largest: FloatArray
+
+    def critical(self, level: float = 0.95) -> float:
+        """Return how many standard errors hold all pairs at once with this confidence."""
+        known = self.largest[~np.isnan(self.largest)]
+        # The order statistic above the quantile: between two, the chance would stay below `level`.
+        return float(np.quantile(known, level, method="higher")) if known.size else math.nan
+
+    @property
+    def p(self) -> float:
+        """The share of replicates that deviate as far as the largest difference found."""
+        known = self.largest[~np.isnan(self.largest)]
+        reached = int((known >= self.statistic).sum())
+        return (1 + reached) / (1 + known.size) if known.size else math.nan
+
+
+def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
+    """Return the distribution of the largest studentised deviation over all pairs of groups.
+
+    The largest difference is chosen because it is the largest, and a maximum is never below 0: in
+    equal groups it is well above, and so is every bootstrap replicate of it. A percentile interval
+    of the maximum excludes 0 even where all groups are alike. Intervals d ± q se with q from here
+    hold for all pairs together, so for whichever is picked (max-t; Romano & Wolf 2005,
+    Econometrica 73).
+
+    Args:
+        values: shape (G,), of the groups that are compared.
+        replicates: shape (B, G). Pairs whose replicates never vary are passed over.
+    """
+    deviations = replicates - values
+    largest, statistic = np.full(len(replicates), np.nan), math.nan
     # One group against all later ones at a time: the pairs never stand in memory all at once.
-    for first in range(len(chosen) - 1):
-        differences = deviations[:, first, None] - deviations[:, first + 1 :]
-        errors = _standard_error(differences)
-        scaled = np.abs(differences[:, errors > 0]) / errors[errors > 0]
-        if scaled.shape[1]:
+    for first in range(len(values) - 1):
+        apart = deviations[:, first, None] - deviations[:, first + 1 :]
+        errors = _standard_error(apart)
+        spread = errors > 0
+        if spread.any():
+            scaled = np.abs(apart[:, spread]) / errors[spread]
             largest = np.fmax(largest, np.fmax.reduce(scaled, axis=1))
-    return float(np.nanquantile(largest, level) * error)
+            found = np.abs(values[first] - values[first + 1 :][spread]) / errors[spread]
+            statistic = float(np.fmax(statistic, found.max()))
+    return MaxT(statistic, largest)
+
+
+def _wilson(share: Array, rows: Array, critical: Array) -> tuple[FloatArray, FloatArray]:
+    """Return Wilson's bounds of a share of as many independent rows, which need not be whole."""
+    square = critical**2 / rows
+    centre = (share + square / 2) / (1 + square)
+    half = critical / (1 + square) * np.sqrt(share * (1 - share) / rows + square / (4 * rows))
+    # Rounding must not push a bound past the share itself, which at 0 or 1 is the edge.
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+
+
+def _mean_weights(values: FloatArray) -> FloatArray:
+    """Return equal weights of the defined parts (G, K); NaN for a group without any."""
+    defined = ~np.isnan(values)
+    n_defined = defined.sum(axis=-1, keepdims=True).astype(np.float64)
+    return defined / np.where(n_defined > 0, n_defined, np.nan)
+
+
+def _combinations(
+    weights: FloatArray,
+    values: FloatArray,
+    errors: FloatArray,
+    units: Array,
+    correlations: FloatArray,
+    by_person: bool,
+) -> Combinations:
+    """Return combinations whose parts without a weight cannot make the others undefined."""
+    counted = weights != 0
+    # Each part goes with itself, even one that never varies.
+    own = np.eye(correlations.shape[-1], dtype=bool)
+    return Combinations(
+        weights,
+        np.where(counted, values, 0.0),
+        np.where(counted, errors, 0.0),
+        np.maximum(np.where(counted, units, 1), 1).astype(np.float64),
+        np.where(own, 1.0, correlations),
+        by_person,
+    )
+
+
+def _scaled_deviations(replicates: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return standard errors, and deviations of which the products add up to correlations.
+
+    Errors are NaN where too many replicates are undefined; an undefined one does not deviate.
+    """
+    known = _mostly_defined(replicates)
+    filled = np.where(known, replicates, 0.0)
+    errors = _standard_error(filled)
+    centre = np.nanmean(filled, axis=0)
+    scale = np.where(errors > 0, errors, 1.0) * math.sqrt(max(len(replicates) - 1, 1))
+    deviations = np.nan_to_num((filled - centre) / scale, nan=0.0)
+    return np.where(known, errors, np.nan), deviations
 
 
 def _standard_error(replicates: FloatArray) -> FloatArray:
@@ -295,49 +409,3 @@ def _standard_error(replicates: FloatArray) -> FloatArray:
 def _mostly_defined(replicates: FloatArray) -> npt.NDArray[np.bool_]:
     """Return, for each column, whether few enough replicates are undefined."""
     return np.asarray(np.isnan(replicates).mean(axis=0) <= UNDEFINED_LIMIT)
-
-
-def _dense_patterns(patterns: PersonPatterns, filled: npt.NDArray[np.int64]) -> FloatArray | None:
-    """Return the patterns in the cells that any fills, shape (K, F); None where too large."""
-    shape = (len(patterns.persons), len(filled))
-    if math.prod(shape) > _DENSE_NUMBERS:
-        return None
-    # float64 multiplies by BLAS and is exact for integers below 2 ** 53.
-    dense = np.zeros(shape)
-    dense[patterns.patterns, np.searchsorted(filled, patterns.cells)] = patterns.times
-    return dense
-
-
-def _numbers_held(patterns: PersonPatterns, *, sparse: bool) -> int:
-    """Return the size of the largest array that one replicate needs."""
-    drawn = patterns.persons.sum() if _one_by_one(patterns.persons) else len(patterns.persons)
-    return max(1, int(drawn), len(patterns.cells) if sparse else 0)
-
-
-def _sums_by_cell(drawn: npt.NDArray[np.int64], patterns: PersonPatterns) -> npt.NDArray[np.int64]:
-    """Return the sum of the drawn patterns in each cell that any fills, shape (B, F)."""
-    starts = np.flatnonzero(np.diff(patterns.cells, prepend=-1))
-    rows = drawn[:, patterns.patterns] * patterns.times
-    return np.asarray(np.add.reduceat(rows, starts, axis=1))
-
-
-def _one_by_one(persons: npt.NDArray[np.int64]) -> bool:
-    """Say whether persons are drawn faster one by one than as one multinomial."""
-    return bool(persons.sum() <= _FEW_PERSONS * len(persons))
-
-
-def _times_drawn(
-    persons: npt.NDArray[np.int64], replicates: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw as many persons as there are, with replacement; count each pattern, shape (B, K).
-
-    Counting persons drawn one by one is the same multinomial as `rng.multinomial`.
-    """
-    total, n_patterns = int(persons.sum()), len(persons)
-    if not _one_by_one(persons):
-        return rng.multinomial(total, persons / total, size=(replicates,))
-    pattern_of = np.repeat(np.arange(n_patterns), persons)
-    drawn = pattern_of[rng.integers(total, size=(replicates, total))]
-    drawn += np.arange(replicates)[:, None] * n_patterns
-    times = np.bincount(drawn.ravel(), minlength=replicates * n_patterns)
-    return times.reshape(replicates, n_patterns).astype(np.int64, copy=False)

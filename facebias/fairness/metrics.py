@@ -1,7 +1,10 @@
-"""Metrics of hard decisions as functions of counts, and the one-vs-rest AUROC of scores.
+"""Metrics of hard decisions as functions of counts.
 
 Every function of counts takes `counts[..., label, predicted]`, shape (..., C, C), with any leading
-dimensions (groups, replicates), and gives values in [0, 1]. What has no denominator is NaN.
+dimensions (groups, replicates), and gives values in [0, 1] (Cohen's kappa: [-1, 1]). What has no
+denominator is NaN. Metrics of each class see it against the rest; the true positive rate
+(sensitivity) is `recall`, the positive predictive value is `precision`, and balanced accuracy is
+`macro_recall`: each has one name here.
 
 The macro rule: a macro metric is the mean over the classes that have true rows in that group. A
 class without true rows says nothing about whom the model fails, so it is left out (scikit-learn
@@ -14,6 +17,7 @@ has true rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,17 +40,17 @@ def accuracy(counts: Array) -> FloatArray:
     >>> accuracy(np.array([[[3, 1], [0, 4]], [[0, 0], [0, 0]]])).tolist()
     [0.875, nan]
     """
-    return _divide(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    return _divide(*share_parts("accuracy", counts))
 
 
 def recall(counts: Array) -> FloatArray:
     """Return right / true rows of each class, shape (..., C); NaN for a class without true rows."""
-    return _divide(_right(counts), counts.sum(axis=-1))
+    return _divide(*share_parts("recall", counts))
 
 
 def precision(counts: Array) -> FloatArray:
     """Return right / predicted rows of each class, shape (..., C); NaN if never predicted."""
-    return _divide(_right(counts), counts.sum(axis=-2))
+    return _divide(*share_parts("precision", counts))
 
 
 def f1(counts: Array) -> FloatArray:
@@ -59,6 +63,53 @@ def f1(counts: Array) -> FloatArray:
     [0.667, 0.0, nan]
     """
     return _divide(2 * _right(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
+
+
+def false_positive_rate(counts: Array) -> FloatArray:
+    """Return the share of other classes' rows that were taken for the class, shape (..., C)."""
+    return _divide(*share_parts("false_positive_rate", counts))
+
+
+def true_negative_rate(counts: Array) -> FloatArray:
+    """Return the share of other classes' rows not taken for the class (specificity), (..., C)."""
+    return _divide(*share_parts("true_negative_rate", counts))
+
+
+def false_negative_rate(counts: Array) -> FloatArray:
+    """Return the share of the class's rows that were taken for another, shape (..., C)."""
+    return _divide(*share_parts("false_negative_rate", counts))
+
+
+def negative_predictive_value(counts: Array) -> FloatArray:
+    """Return the share of the rows not taken for the class that are of another, shape (..., C)."""
+    return _divide(*share_parts("negative_predictive_value", counts))
+
+
+def prevalence(counts: Array) -> FloatArray:
+    """Return the share of rows whose label is the class, shape (..., C); NaN without rows."""
+    return _divide(*share_parts("prevalence", counts))
+
+
+def predicted_prevalence(counts: Array) -> FloatArray:
+    """Return the share of rows taken for the class (selection rate), shape (..., C)."""
+    return _divide(*share_parts("predicted_prevalence", counts))
+
+
+def share_parts(name: str, counts: Array) -> tuple[Array, Array]:
+    """Return hits and rows of a metric that is hits / rows: what Wilson's interval needs.
+
+    Args:
+        name: one of `SHARES`.
+        counts: shape (..., C, C).
+
+    Returns:
+        Two arrays of shape (...) for accuracy, else (..., C).
+
+    >>> share_parts("false_positive_rate", np.array([[3, 1], [2, 4]]))
+    (array([2, 1]), array([6, 4]))
+    """
+    hits, rows = SHARES[name](counts)
+    return hits, rows
 
 
 def macro(values: FloatArray, counts: Array) -> FloatArray:
@@ -90,6 +141,83 @@ def macro_recall(counts: Array) -> FloatArray:
 def macro_f1(counts: Array) -> FloatArray:
     """Return the mean of the classes' F1, shape (...); not the F1 of macro precision and recall."""
     return macro(f1(counts), counts)
+
+
+def weighted(values: FloatArray, counts: Array) -> FloatArray:
+    """Average a metric of each class, weighted by the class's true rows.
+
+    Args:
+        values: shape (..., C), from `precision` or `f1`; of `recall` it gives the accuracy.
+        counts: shape (..., C, C), the counts they were made of.
+
+    Returns:
+        Shape (...); NaN without rows. An undefined value of a class with true rows counts as 0,
+        as in `macro`.
+    """
+    rows = support(counts)
+    return _divide((np.where(np.isnan(values), 0.0, values) * rows).sum(axis=-1), rows.sum(axis=-1))
+
+
+def weighted_precision(counts: Array) -> FloatArray:
+    """Return the mean of the classes' precision, weighted by true rows, shape (...)."""
+    return weighted(precision(counts), counts)
+
+
+def weighted_f1(counts: Array) -> FloatArray:
+    """Return the mean of the classes' F1, weighted by true rows, shape (...)."""
+    return weighted(f1(counts), counts)
+
+
+def kappa(counts: Array) -> FloatArray:
+    """Return Cohen's kappa: agreement beyond that of chance, shape (...), in [-1, 1].
+
+    (observed - expected) / (1 - expected), expected from the two margins (Cohen 1960, Educational
+    and Psychological Measurement 20). NaN without rows, and where labels and predictions are all
+    one class: nothing could disagree.
+
+    >>> kappa(np.array([[[20, 5], [10, 15]], [[9, 0], [0, 0]]])).round(3).tolist()
+    [0.4, nan]
+    """
+    rows = counts.sum(axis=(-2, -1))
+    met_by_chance = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1)
+    return _divide(rows * _right(counts).sum(axis=-1) - met_by_chance, rows**2 - met_by_chance)
+
+
+def with_label_mix(counts: Array, shares: npt.ArrayLike) -> FloatArray:
+    """Return counts as they would be if every group had the same mix of labels.
+
+    Groups that differ in their labels differ in accuracy even where each label is read equally
+    well. Any metric of the result is label-standardised (direct standardisation).
+
+    Args:
+        counts: shape (..., C, C).
+        shares: shape (C,), what each label weighs, at least 0; they need not add up to 1.
+
+    Returns:
+        Shape (..., C, C), real numbers: the rows of each label add up to its share. NaN all over
+        where a label with a share has no rows: nothing says how it would be read.
+
+    >>> with_label_mix(np.array([[8, 2], [0, 1]]), [1, 1]).tolist()
+    [[0.8, 0.2], [0.0, 1.0]]
+    """
+    weights = np.asarray(shares, dtype=np.float64)
+    read = _divide(counts, np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape))
+    mixed = np.where(weights[:, None] > 0, read * weights[:, None], 0.0)
+    unread = np.isnan(mixed).any(axis=(-2, -1), keepdims=True)
+    return np.where(unread, np.nan, mixed)
+
+
+def standardised_accuracy(counts: Array, shares: npt.ArrayLike) -> FloatArray:
+    """Return the accuracy that a group would have with this mix of labels, shape (...).
+
+    Args:
+        counts: shape (..., C, C).
+        shares: see `with_label_mix`.
+
+    >>> standardised_accuracy(np.array([[8, 2], [0, 1]]), [0.5, 0.5]).item()
+    0.9
+    """
+    return accuracy(with_label_mix(counts, shares))
 
 
 def micro(counts: Array) -> FloatArray:
@@ -128,51 +256,47 @@ def majority_rate(counts: Array) -> FloatArray:
     return _divide(rows.max(axis=-1), rows.sum(axis=-1))
 
 
-def class_auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
-    """Return the area under the ROC curve of each class against the rest.
-
-    It is the chance that a row of the class scores higher than a row of another, ties counting
-    half: the Mann-Whitney U of the scores' mid-ranks over positives x negatives (Hanley & McNeil
-    1982, Radiology 143).
-
-    Args:
-        labels: shape (N,), integers in [0, C).
-        scores: shape (N, C), finite; probabilities, or anything that grows with them.
-
-    Returns:
-        Shape (C,), values in [0, 1]; NaN for a class without true rows or without other rows.
-
-    Raises:
-        DataError: shapes that do not match, labels out of range, scores that are not finite.
-
-    >>> class_auroc([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]).tolist()
-    [0.75, 0.75]
-    """
-    truth, values = _checked_scores(labels, scores)
-    ranks = np.apply_along_axis(_mid_ranks, 0, values) if values.size else values
-    positive = truth[:, None] == np.arange(values.shape[1])
-    n_positive = positive.sum(axis=0)
-    n_negative = len(truth) - n_positive
-    wins = (ranks * positive).sum(axis=0) - n_positive * (n_positive + 1) / 2
-    return _divide(wins, n_positive * n_negative)
+def _accuracy_parts(counts: Array) -> tuple[Array, Array]:
+    return _right(counts).sum(axis=-1), counts.sum(axis=(-2, -1))
 
 
-def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Return the one-vs-rest AUROC, averaged over the classes where it is defined.
+def _recall_parts(counts: Array) -> tuple[Array, Array]:
+    return _right(counts), support(counts)
 
-    Args:
-        labels: shape (N,), integers in [0, C).
-        scores: shape (N, C), finite.
 
-    Returns:
-        A number in [0, 1]; NaN where fewer than two classes have true rows.
+def _false_negative_parts(counts: Array) -> tuple[Array, Array]:
+    return support(counts) - _right(counts), support(counts)
 
-    Raises:
-        DataError: see `class_auroc`.
-    """
-    areas = class_auroc(labels, scores)
-    defined = areas[~np.isnan(areas)]
-    return float(defined.mean()) if defined.size else float("nan")
+
+def _false_positive_parts(counts: Array) -> tuple[Array, Array]:
+    return counts.sum(axis=-2) - _right(counts), _rows(counts) - support(counts)
+
+
+def _true_negative_parts(counts: Array) -> tuple[Array, Array]:
+    others = _rows(counts) - support(counts)
+    return others - (counts.sum(axis=-2) - _right(counts)), others
+
+
+def _precision_parts(counts: Array) -> tuple[Array, Array]:
+    return _right(counts), counts.sum(axis=-2)
+
+
+def _negative_predictive_parts(counts: Array) -> tuple[Array, Array]:
+    rejected = _rows(counts) - counts.sum(axis=-2)
+    return rejected - (support(counts) - _right(counts)), rejected
+
+
+def _prevalence_parts(counts: Array) -> tuple[Array, Array]:
+    return support(counts), np.broadcast_to(_rows(counts), support(counts).shape)
+
+
+def _predicted_prevalence_parts(counts: Array) -> tuple[Array, Array]:
+    return counts.sum(axis=-2), np.broadcast_to(_rows(counts), support(counts).shape)
+
+
+def _rows(counts: Array) -> Array:
+    """Return all rows, shape (..., 1)."""
+    return np.asarray(counts.sum(axis=(-2, -1)))[..., None]
 
 
 def _right(counts: Array) -> Array:
@@ -186,26 +310,45 @@ def _divide(numerator: Array, denominator: Array) -> FloatArray:
     return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator != 0))
 
 
-def _mid_ranks(values: FloatArray) -> FloatArray:
-    """Return ranks from 1, shape (N,); equal values share the mean of their ranks."""
-    ordered = np.sort(values)
-    below = np.searchsorted(ordered, values, side="left")
-    up_to = np.searchsorted(ordered, values, side="right")
-    return np.asarray((below + up_to + 1) / 2.0)
+SHARES: dict[str, Callable[[Array], tuple[Array, Array]]] = {
+    "accuracy": _accuracy_parts,
+    "recall": _recall_parts,
+    "precision": _precision_parts,
+    "false_positive_rate": _false_positive_parts,
+    "true_negative_rate": _true_negative_parts,
+    "false_negative_rate": _false_negative_parts,
+    "negative_predictive_value": _negative_predictive_parts,
+    "prevalence": _prevalence_parts,
+    "predicted_prevalence": _predicted_prevalence_parts,
+}
+"""Metrics that are a number of rows over another, with these two."""
 
+AVERAGES: dict[str, Callable[[Array], FloatArray]] = {
+    "accuracy": accuracy,
+    "macro_precision": macro_precision,
+    "macro_recall": macro_recall,
+    "macro_f1": macro_f1,
+    "weighted_precision": weighted_precision,
+    "weighted_f1": weighted_f1,
+    "kappa": kappa,
+}
+"""Metrics of a whole group, shape (...). Micro averages and weighted recall are the accuracy."""
 
-def _checked_scores(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Array, FloatArray]:
-    """Return labels and scores as arrays after checking shape, range and finiteness."""
-    truth, values = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    if values.ndim != 2 or truth.shape != values.shape[:1]:
-        raise DataError(
-            f"labels have shape {truth.shape}, scores {values.shape}.", "(N,) and (N, C)"
-        )
-    if not np.isfinite(values).all():
-        raise DataError("Some scores are missing or infinite.", "a finite score for every class")
-    if truth.size and (truth.min() < 0 or truth.max() >= values.shape[1]):
-        raise DataError(
-            f"labels run from {truth.min()} to {truth.max()}.",
-            f"integers from 0 to {values.shape[1] - 1}",
-        )
-    return truth, values
+BY_CLASS: dict[str, Callable[[Array], FloatArray]] = {
+    "recall": recall,
+    "precision": precision,
+    "f1": f1,
+    "false_positive_rate": false_positive_rate,
+    "true_negative_rate": true_negative_rate,
+    "false_negative_rate": false_negative_rate,
+    "negative_predictive_value": negative_predictive_value,
+    "prevalence": prevalence,
+    "predicted_prevalence": predicted_prevalence,
+}
+"""Metrics of each class against the rest, shape (..., C)."""
+
+LOWER_IS_BETTER = frozenset({"false_positive_rate", "false_negative_rate"})
+"""Metrics whose largest value is the worst."""
+
+NEITHER_IS_BETTER = frozenset({"prevalence", "predicted_prevalence"})
+"""Metrics that have a highest and a lowest group, and no worst one."""

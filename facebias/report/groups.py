@@ -12,6 +12,7 @@ from facebias.fairness.group_report import GroupReport, group_report
 from facebias.files import whole_file, write_json
 
 TABLE, REPORT, FLIPS = "fairness.csv", "fairness.json", "counterfactual.json"
+MEASURES = "fairness_measures.csv"
 
 
 def measure_splits(
@@ -44,7 +45,7 @@ def measure_splits(
 
 
 def write_group_reports(reports: Mapping[str, GroupReport], folder: Path) -> None:
-    """Write `fairness.json` and `fairness.csv`; nothing where nothing was measured.
+    """Write `fairness.json`, `fairness.csv` and `fairness_measures.csv`, if anything was measured.
 
     Args:
         reports: of each split.
@@ -53,9 +54,13 @@ def write_group_reports(reports: Mapping[str, GroupReport], folder: Path) -> Non
     if not reports:
         return
     write_json(folder / REPORT, {split: report.to_dict() for split, report in reports.items()})
-    parts = [report.table.assign(split=split) for split, report in reports.items()]
-    with whole_file(folder / TABLE) as temporary:
-        pd.concat(parts, ignore_index=True).to_csv(temporary, index=False)
+    tables = {
+        TABLE: [report.table.assign(split=split) for split, report in reports.items()],
+        MEASURES: [report.measures.assign(split=split) for split, report in reports.items()],
+    }
+    for name, parts in tables.items():
+        with whole_file(folder / name) as temporary:
+            pd.concat(parts, ignore_index=True).to_csv(temporary, index=False)
 
 
 def write_flips(

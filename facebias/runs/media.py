@@ -83,7 +83,7 @@ def _headline(fairness: dict[str, Any]) -> dict[str, float]:
         for gap in report["gaps"]:
             if gap["metric"] == "accuracy":
                 attribute = gap["attribute"].replace(" ", "_")
-                found[f"result/{split}/accuracy_gap_{attribute}"] = gap["gap"]
+                found[f"result/{split}/accuracy_gap_{attribute}"] = gap["difference"]
     return {name: value for name, value in found.items() if value is not None}
 
 

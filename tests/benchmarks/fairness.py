@@ -1,66 +1,85 @@
-"""The group report, against fairlearn's MetricFrame on the same table, and with one copy.
+"""The group report beside fairlearn's MetricFrame, and from Parquet for a million predictions.
 
 python -m tests.benchmarks.fairness
+
+Seconds of one process; run it alone. The first report of a process loads libraries and is not
+counted.
 """
 
+import resource
+import tempfile
 import time
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from facebias.fairness.gaps import group_gaps
+from facebias.fairness.group_pairs import compare_groups
 from facebias.fairness.group_report import group_report
+from facebias.fairness.measures import estimate_groups, measure_groups
+from facebias.fairness.predictions import all_group_codes, scored_rows
+from facebias.fairness.resampling import count_groups
+from facebias.fairness.settings import Settings
 
-_ROWS, _REPLICATES, _PEER_REPLICATES = 20_000, 1_000, 5
-_CLASSES = ("a", "b")
+_ROWS, _PEER_REPLICATES, _ROUNDS = 20_000, 3, 5
 _ATTRIBUTES = {"first": ("0", "1"), "second": ("0", "1"), "third": ("0", "1")}
+_SETTINGS = Settings(replicates=1000)
 
 
-def draw_predictions() -> pd.DataFrame:
-    """Draw a table of two classes and 2 x 2 x 2 groups."""
+def draw_predictions(n_classes: int, persons: int | None = None) -> pd.DataFrame:
+    """Draw a table of 2 x 2 x 2 groups; persons have the groups, where there are any."""
     random = np.random.default_rng(0)
-    label = random.choice(_CLASSES, _ROWS)
+    classes = _classes(n_classes)
+    label = random.integers(n_classes, size=_ROWS)
     right = random.random(_ROWS) < 0.8
-    predicted = np.where(right, label, np.where(label == "a", "b", "a"))
-    groups = {name: random.choice(values, _ROWS) for name, values in _ATTRIBUTES.items()}
-    return pd.DataFrame({"label": label, "predicted": predicted, **groups})
-
-
-def time_report(copies: int) -> float:
-    """Return the seconds of a report on 7 classes and 2 x 9 groups, with so many copied faces."""
-    random = np.random.default_rng(0)
-    classes = [f"class{number}" for number in range(7)]
-    attributes = {"gender": ["f", "m"], "age": [f"age{number}" for number in range(9)]}
-    drawn = {"label": classes, "predicted": classes} | attributes
-    table = pd.DataFrame({name: random.choice(values, _ROWS) for name, values in drawn.items()})
-    identity = np.arange(_ROWS)
-    identity[1 : 1 + copies] = 0
-    table["identity"] = [f"person{number:06d}" for number in identity]
-    start = time.perf_counter()
-    group_report(
-        table, classes, attributes, intersections=[tuple(attributes)], replicates=_REPLICATES
-    )
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    """Print the seconds for each replicate, the ratio, and what one copied face costs."""
-    table = draw_predictions()
-    start = time.perf_counter()
-    group_report(
-        table,
-        _CLASSES,
-        _ATTRIBUTES,
-        intersections=[tuple(_ATTRIBUTES)],
-        replicates=_REPLICATES,
-    )
-    ours = (time.perf_counter() - start) / _REPLICATES
-    metrics = {
-        "accuracy": accuracy_score,
-        "macro_recall": lambda y, p: recall_score(y, p, average="macro", zero_division=0),
-        "macro_f1": lambda y, p: f1_score(y, p, average="macro", zero_division=0),
+    predicted = np.where(right, label, (label + 1) % n_classes)
+    person = np.arange(_ROWS) if persons is None else random.integers(persons, size=_ROWS)
+    groups = {
+        name: np.array(values, object)[random.integers(2, size=_ROWS)[person]]
+        for name, values in _ATTRIBUTES.items()
     }
+    table = pd.DataFrame({"label": classes[label], "predicted": classes[predicted], **groups})
+    return table if persons is None else table.assign(identity=[f"person{each}" for each in person])
+
+
+def time_intersections(n_classes: int, persons: int | None = None) -> dict[str, float]:
+    """Return the seconds of all count metrics and gaps of the 8 intersections, by step."""
+    table, classes = draw_predictions(n_classes, persons), list(_classes(n_classes))
+    times = []
+    for _ in range(_ROUNDS):
+        rows, moments = scored_rows(table, classes), [time.perf_counter()]
+        codes = all_group_codes(rows.table, _ATTRIBUTES, [tuple(_ATTRIBUTES)])[-1]
+        counted = count_groups(rows, codes, n_classes, _SETTINGS)
+        moments.append(time.perf_counter())
+        estimates = estimate_groups(counted, _SETTINGS)
+        measure_groups(counted, estimates, classes, _SETTINGS)
+        moments.append(time.perf_counter())
+        compared = compare_groups(counted, estimates, _SETTINGS)
+        group_gaps(counted, compared, classes, _SETTINGS)
+        moments.append(time.perf_counter())
+        times.append(np.diff(moments))
+    fastest = min(times, key=sum)
+    return dict(zip(("replicates", "metrics", "gaps and tests"), fastest.tolist(), strict=True))
+
+
+def time_peer() -> float:
+    """Return fairlearn's seconds for each replicate of seven metrics of the 8 intersections."""
+    table = draw_predictions(2)
+    averages: dict[str, Callable[..., float]] = {
+        "precision": precision_score,
+        "recall": recall_score,
+        "f1": f1_score,
+    }
+    metrics: dict[str, Callable[..., float]] = {"accuracy": accuracy_score}
+    for (name, function), average in (
+        (each, average) for each in averages.items() for average in ("macro", "weighted")
+    ):
+        metrics[f"{average}_{name}"] = _averaged(function, average)
     start = time.perf_counter()
     MetricFrame(
         metrics=metrics,
@@ -71,16 +90,62 @@ def main() -> None:
         ci_quantiles=[0.025, 0.975],
         random_state=0,
     )
-    peer = (time.perf_counter() - start) / _PEER_REPLICATES
-    print(f"{_ROWS:,} rows, 8 intersections, 2 classes, for each bootstrap replicate")
-    print(f"  facebias, 4 groupings, 3 metrics and their gaps: {ours * 1000:8.2f} ms")
-    print(f"  fairlearn MetricFrame, 1 grouping, 3 metrics:    {peer * 1000:8.2f} ms")
-    print(f"  fairlearn / facebias: {peer / ours:.0f}")
-    without, with_one = time_report(copies=0), time_report(copies=1)
-    print(f"{_ROWS:,} rows, 18 intersections, 7 classes, {_REPLICATES:,} replicates")
-    print(f"  every face its own person:           {without:8.2f} s")
-    print(f"  one face copied, persons resampled:  {with_one:8.2f} s")
-    print(f"  with one copy / without: {with_one / without:.1f}")
+    return (time.perf_counter() - start) / _PEER_REPLICATES
+
+
+def time_report(folder: Path, rows: int, groups: Sequence[int], n_classes: int) -> float:
+    """Return the seconds from Parquet to the report of all attributes and their pairs."""
+    random = np.random.default_rng(0)
+    classes = _classes(n_classes)
+    label = random.integers(n_classes, size=rows)
+    right = random.random(rows) < 0.8
+    table = pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "label": classes[label],
+            "predicted": classes[np.where(right, label, (label + 1) % n_classes)],
+        }
+    )
+    attributes = {
+        f"attribute{place}": tuple(f"group{each}" for each in range(size))
+        for place, size in enumerate(groups)
+    }
+    for name, values in attributes.items():
+        table[name] = random.choice(np.array(values, object), rows)
+    table.to_parquet(folder / "predictions.parquet")
+    del table
+    start = time.perf_counter()
+    group_report(
+        pd.read_parquet(folder / "predictions.parquet"),
+        list(classes),
+        attributes,
+        intersections=list(combinations(attributes, 2)),
+    )
+    return time.perf_counter() - start
+
+
+def _averaged(function: Callable[..., float], average: str) -> Callable[..., float]:
+    return lambda y, p: function(y, p, average=average, zero_division=0)
+
+
+def _classes(n_classes: int) -> np.ndarray:
+    return np.array([f"class{number}" for number in range(n_classes)], object)
+
+
+def main() -> None:
+    """Print the seconds of each case."""
+    print(f"{_ROWS:,} rows, 8 intersections, {_SETTINGS.replicates:,} replicates of everything")
+    for words, case in (("2 classes", (2,)), ("8 classes, 3,000 persons", (8, 3_000))):
+        steps = time_intersections(*case)
+        listed = ", ".join(f"{name} {seconds:.3f}" for name, seconds in steps.items())
+        print(f"  {words}: {sum(steps.values()):.3f} s ({listed})")
+    peer = time_peer()
+    print(f"  fairlearn's MetricFrame, 7 metrics, no gaps: {peer:.3f} s for each replicate")
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = time_report(Path(folder), 1_000_000, (2, 7, 9), 7)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"1,000,000 rows, 2, 7 and 9 groups and their pairs, 7 classes: {seconds:.1f} s")
+    print(f"  the most memory that the process held, with its benchmark: {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

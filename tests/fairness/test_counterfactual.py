@@ -132,7 +132,7 @@ def test_persons_with_several_faces_are_resampled() -> None:
     four = faces.assign(identity=[f"person{n // 4}" for n in numbers])  # all flip, or none
     (independent,) = counterfactual_flips(alone, CLASSES)
     (persons,) = counterfactual_flips(four, CLASSES, replicates=200)
-    assert (independent.method, persons.method) == ("wilson", "person bootstrap")
+    assert (independent.method, persons.method) == ("wilson", "wilson, by person")
     assert persons.share == independent.share == 0.5
     assert persons.high - persons.low > 1.5 * (independent.high - independent.low)
 
@@ -155,3 +155,47 @@ def test_everything_is_plain_for_json() -> None:
     content = found.to_dict()
     assert content["share"] == 0.75
     assert {type(row["n"]) for row in content["by_label"]} == {int}
+
+
+def scored(faces: pd.DataFrame, negative: list[float]) -> pd.DataFrame:
+    """Give faces these scores of negative, and split the rest among the others."""
+    rest = [(1 - score) / 2 for score in negative]
+    return faces.assign(p_negative=negative, p_neutral=rest, p_positive=rest)
+
+
+def test_score_shifts_of_four_pairs_by_hand() -> None:
+    # Before and after: .1 to .3, .2 to .4, .2 to .2, .4 to .6.
+    (found,) = counterfactual_flips(scored(FOUR, [0.1, 0.3, 0.2, 0.4, 0.2, 0.2, 0.4, 0.6]), CLASSES)
+    shifts = {(row["label"], row["class"]): row for row in found.shifts}
+    overall = shifts[None, "negative"]
+    assert (overall["shift"], overall["n"], overall["units"]) == (pytest.approx(0.15), 4, 4)
+    half = 3.182446 * 0.1 / 2  # Student's t with 3 degrees of freedom; the deviation is .1
+    assert (overall["low"], overall["high"]) == pytest.approx((0.15 - half, 0.15 + half), abs=1e-6)
+    assert overall["method"] == "paired student"
+    assert shifts[None, "positive"]["shift"] == pytest.approx(-0.075)
+    assert shifts["positive", "negative"]["shift"] == pytest.approx(0.2)
+    assert shifts["positive", "negative"]["n"] == 3
+    assert math.isnan(shifts["negative", "negative"]["shift"])
+    assert shifts["negative", "negative"]["method"] == "none"
+
+
+def test_score_shifts_of_persons_are_paired_by_person() -> None:
+    moves = np.repeat([0.1, 0.3, 0.2, 0.4], 4)
+    faces = pairs(*[("neutral", "neutral", "neutral")] * 16)
+    table = scored(faces, np.stack([np.full(16, 0.2), 0.2 + moves], axis=1).ravel().tolist())
+    persons = table.assign(identity=[f"person{n // 8}" for n in range(32)])
+    (apart,) = counterfactual_flips(table, CLASSES)
+    (found,) = counterfactual_flips(persons, CLASSES, replicates=50)
+    assert found.shifts[0]["shift"] == pytest.approx(apart.shifts[0]["shift"]) == 0.25
+    assert (found.shifts[0]["units"], found.shifts[0]["n"]) == (4, 16)
+    assert found.shifts[0]["method"] == "paired student, by person"
+    width = found.shifts[0]["high"] - found.shifts[0]["low"]
+    assert width > 2 * (apart.shifts[0]["high"] - apart.shifts[0]["low"])
+
+
+def test_shifts_that_are_all_alike_have_no_interval_and_no_scores_no_shifts() -> None:
+    (found,) = counterfactual_flips(scored(FOUR, [0.25, 0.5] * 4), CLASSES)
+    assert (found.shifts[0]["shift"], found.shifts[0]["method"]) == (0.25, "none")
+    assert math.isnan(found.shifts[0]["low"])
+    (bare,) = counterfactual_flips(FOUR, CLASSES)
+    assert bare.shifts == []

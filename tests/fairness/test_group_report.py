@@ -10,6 +10,7 @@ from fairlearn.metrics import MetricFrame
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from facebias.errors import ConfigError, DataError
+from facebias.fairness.criteria import CRITERIA
 from facebias.fairness.group_report import GroupReport, group_report
 
 CLASSES = ["negative", "neutral", "positive"]
@@ -54,7 +55,7 @@ def two_groups(female_right: int, male_right: int, rows: int = 100) -> pd.DataFr
 
 
 def gap_of(report: GroupReport, metric: str = "accuracy", attribute: str = "gender") -> pd.Series:
-    found = report.gaps.query("attribute == @attribute and metric == @metric")
+    found = report.gaps.query("attribute == @attribute and metric == @metric and kind == 'largest'")
     assert len(found) == 1
     return found.iloc[0]
 
@@ -120,7 +121,16 @@ def test_another_attribute_or_row_without_label_changes_nothing() -> None:
     alone = group_report(table, CLASSES, {"gender": ["female", "male"]}, replicates=200)
     assert whole.overall["unscored"] == 600
     pd.testing.assert_frame_equal(whole.table[:4], alone.table)
-    pd.testing.assert_frame_equal(whole.gaps[:3], alone.gaps)
+    # Only what is adjusted for the whole report knows of the others.
+    adjusted = ["p_holm", "p_bh"]
+    of_gender = [
+        each.query("attribute == 'gender'").drop(columns=adjusted)
+        for each in (whole.gaps, alone.gaps)
+    ]
+    pd.testing.assert_frame_equal(*of_gender)
+    pd.testing.assert_frame_equal(
+        whole.criteria.query("attribute == 'gender'"), alone.criteria.query("attribute == 'gender'")
+    )
 
 
 def test_a_declared_group_never_met_is_empty_and_undefined() -> None:
@@ -141,7 +151,7 @@ def test_unknown_is_shown_outside_of_gaps() -> None:
     assert row_of(report, "unknown")["status"] == "unknown"
     assert row_of(report, "unknown")["accuracy"] == 1.0
     assert gap_of(report)["groups"] == 2
-    assert gap_of(report)["best_group"] == "female"
+    assert (gap_of(report)["first"], gap_of(report)["second"]) == ("female", "male")
     assert report.table.query("attribute == 'gender'")["share"].sum() == pytest.approx(1)
     without = group_report(two_groups(60, 70), ["a", "b"], {"gender": ["female", "male"]})
     assert "unknown" not in set(without.table["group"])
@@ -154,7 +164,8 @@ def test_a_small_group_is_shown_and_left_out() -> None:
     assert row_of(report, "other")["status"] == "too small"
     assert row_of(report, "other")["accuracy_high"] == 1.0
     gap = gap_of(report)
-    assert (gap["best_group"], gap["worst_group"], gap["eligible"]) == ("male", "female", 2)
+    assert (gap["first"], gap["second"], gap["eligible"]) == ("male", "female", 2)
+    assert gap["worst"] == "female"
     assert gap["headline"].endswith("worst of 2 of 3 groups, 1 too small to tell")
 
 
@@ -173,8 +184,10 @@ def test_headline_says_whether_the_groups_can_be_told_apart() -> None:
 def test_one_group_has_no_gap() -> None:
     table = two_groups(70, 72).query("gender == 'male'")
     gap = gap_of(group_report(table, ["a", "b"], {"gender": ["female", "male"]}))
-    assert np.isnan([gap["gap"], gap["low"], gap["worst_value"]]).all()
-    assert gap["worst_group"] is None
+    numbers = ["difference", "low", "ratio", "first_value", "p", "expected", "detectable"]
+    assert gap[numbers].isna().all()
+    assert gap[["first", "second", "worst"]].isna().all()
+    assert gap["reason"] == "1 of 2 groups can be compared, 1 empty"
     assert gap["headline"] == "1 of 2 groups can be compared, 1 empty: no gap to tell"
 
 
@@ -183,7 +196,7 @@ def test_a_group_all_right_still_has_spread() -> None:
     assert row_of(report, "female")["accuracy_low"] == pytest.approx(0.963, abs=0.001)
     assert row_of(report, "female")["macro_f1_low"] < 0.99
     assert row_of(report, "female")["macro_f1_high"] == 1.0
-    assert gap_of(report)["gap"] == 0
+    assert gap_of(report)["difference"] == 0
     assert gap_of(report)["low"] < -0.005
     assert gap_of(report)["high"] > 0.005
 
@@ -196,7 +209,7 @@ def test_a_group_with_few_rows_of_a_class_has_no_macro_gap() -> None:
     assert row_of(report, "male")["classes"] == 1
     assert row_of(report, "male")["macro_recall"] == 0.6
     assert np.isnan(row_of(report, "male")["macro_f1_low"])
-    assert np.isnan(gap_of(report, "macro_recall")["gap"])
+    assert np.isnan(gap_of(report, "macro_recall")["difference"])
     assert "1 with too few persons, or rows of a class" in gap_of(report, "macro_f1")["headline"]
     assert gap_of(report, "accuracy")["eligible"] == 2
 
@@ -231,7 +244,7 @@ def test_persons_widen_the_intervals() -> None:
     by_row = group_report(table.drop(columns="identity"), ["a", "b"], groups)
     person, row = row_of(by_person, "female"), row_of(by_row, "female")
     assert (person["units"], row["units"]) == (10, 100)
-    assert (person["accuracy_method"], row["accuracy_method"]) == ("person bootstrap", "wilson")
+    assert (person["accuracy_method"], row["accuracy_method"]) == ("wilson, by person", "wilson")
     assert person["accuracy"] == row["accuracy"]
     width = [each["accuracy_high"] - each["accuracy_low"] for each in (person, row)]
     assert width[0] > 2 * width[1]
@@ -252,8 +265,9 @@ def test_one_copy_hardly_moves_the_intervals() -> None:
 def test_persons_all_right_get_wilson_with_persons_for_rows() -> None:
     table = two_groups(100, 60).assign(identity=np.repeat([f"p{i}" for i in range(20)], 10))
     row = row_of(group_report(table, ["a", "b"], {"gender": ["female", "male"]}), "female")
-    assert row["accuracy_method"] == "wilson on persons"
-    assert row["accuracy_low"] == pytest.approx(0.722, abs=0.001)  # 10 of 10
+    assert row["accuracy_method"] == "wilson, by person"
+    # 10 of 10 with the quantile of Student's t with 9 degrees of freedom: 10 / (10 + 2.262 ** 2).
+    assert row["accuracy_low"] == pytest.approx(0.661, abs=0.001)
 
 
 def test_one_person_is_no_group() -> None:
@@ -276,13 +290,16 @@ def test_to_dict_is_json_and_undefined_is_null() -> None:
     report = report_of(random_table().drop(columns="p_neutral"))
     parsed = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert parsed == report.to_dict()
-    assert parsed["schema_version"] == 1
+    assert parsed["schema_version"] == 2
     assert parsed["overall"]["auroc"] is None
     assert parsed["settings"]["min_group"] == 30
     empty = [row for row in parsed["groups"] if row["status"] == "empty"]
     assert len(empty) == 3
     assert all(row["accuracy"] is None and row["n"] == 0 for row in empty)
     assert len(parsed["gaps"]) == 9
+    assert {row["kind"] for row in parsed["gaps"]} == {"largest"}
+    assert {row["class"] for row in parsed["further_gaps"]} == set(CLASSES)
+    assert {row["criterion"] for row in parsed["criteria"]} == set(CRITERIA)
 
 
 def test_the_seed_decides() -> None:
