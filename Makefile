@@ -51,6 +51,7 @@ bench: setup  ## Print speed as ratios against peers and plain loops
 	$(RUN) -m tests.benchmarks.training
 	$(RUN) -m tests.benchmarks.loading
 	$(RUN) -m tests.benchmarks.fairness
+	$(RUN) -m tests.benchmarks.audit
 	$(RUN) -m tests.benchmarks.faces
 	$(RUN) -m tests.benchmarks.leaks
 	$(RUN) -m tests.benchmarks.tables

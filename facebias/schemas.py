@@ -353,6 +353,7 @@ class FairnessCallback:
     min_class: int = value(5, low=1)
     replicates: int = value(1000, low=100)
     seed: int = value(0, low=0)
+    valences: dict[str, str] | None = value(None)  # of labels
 
 
 @dataclass
@@ -540,7 +541,7 @@ class Compare:
 
 @dataclass
 class Groups:
-    """How groups are judged, see `facebias.fairness.group_report.Settings`."""
+    """How groups are judged, see `facebias.fairness.settings.Settings`."""
 
     intersections: list[list[str]] | None = value(None)  # null: every pair of attributes
     min_group: int = value(30, low=1)
@@ -568,6 +569,40 @@ class Summary:
     runs: list[str] | None = value(None)  # folders of finished runs or sweeps, or patterns
     sweep: str | None = value(None)  # instead: a sweep's name or folder
     name: str = MISSING
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Audit:
+    """Everything that `python -m facebias.audit` reads."""
+
+    predictions: Any = MISSING  # file, a row a face; {name: file} of several models
+    truth: str | None = value(None)  # file of labels and groups; null: beside the predictions
+    key: str | None = value(None)  # column that names a face in all files
+    label: str = MISSING  # column of the true class
+    predicted: str = MISSING  # column of the predicted class
+    groups: list[str] = value([])  # columns of the attributes
+    identity: str | None = value(None)  # column of the person; null: every row is its own
+    confidence: str | None = value(None)  # column, of the predicted class; share or percent
+    probabilities: str = value("p_")  # what such columns begin with; the class follows
+    classes: list[str] | None = value(None)  # null: those of the truth, in natural order
+    attributes: dict[str, list[str]] | None = value(None)  # declared groups; null: those found
+    label_map: dict[str, str] | None = value(None)  # value of the truth: class
+    predicted_map: dict[str, str] | None = value(None)  # value predicted: class; null: label_map
+    group_map: dict[str, dict[str, str]] | None = value(None)  # attribute: value: group
+    unmapped: str = value("error", choices=("error", "report"))  # values that are not declared
+    references: dict[str, str] | None = value(None)  # attribute: group to compare others with
+    positive: str | None = value(None)  # class that the criteria are about; null: every class
+    # attribute: {true group: {estimated group: share}} of an estimator of groups
+    estimated: dict[str, Any] | None = value(None)
+    # attribute: {true group: rows} that these shares were found on; null: known exactly
+    estimated_rows: dict[str, dict[str, int]] | None = value(None)
+    valences: dict[str, str] | None = value(None)  # class: negative, neutral or positive
+    train: Any = value(None)  # file, or {attribute: {group: {class: rows}}}; or by model
+    train_shares: Any = value(None)  # class: share in the training; or by model; null: of train
+    provenance: str = value("not stated")  # who said what the labels and groups are
+    name: str = MISSING
+    fairness: Groups = field(default_factory=Groups)
     paths: Paths = field(default_factory=Paths)
 
 

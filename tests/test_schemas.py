@@ -15,7 +15,7 @@ from facebias import schemas
 FROM_CODE = {"facebias.models.schedules": {"optimizer", "total_steps"}}
 PLACES = [
     *(schemas.Train, schemas.Predict, schemas.Compare, schemas.Faces),
-    *(schemas.Ensemble, schemas.Summary),
+    *(schemas.Ensemble, schemas.Summary, schemas.Audit),
 ]
 
 

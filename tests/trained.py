@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
-from facebias.schemas import Check, Compare, Ensemble, Predict, Summary, Train
+from facebias.schemas import Audit, Check, Compare, Ensemble, Predict, Summary, Train
 
 SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
 SMALL = (
@@ -80,6 +80,12 @@ def compose_check(folder: Path, *overrides: str) -> DictConfig:
     """Return the checked configuration of a data card."""
     cache = f"paths.cache={folder}/cache"
     return _compose("check", Check, f"paths.run={folder}/card", cache, *overrides)
+
+
+def compose_audit(folder: Path, *overrides: str) -> DictConfig:
+    """Return the checked configuration of an audit."""
+    out = (f"paths.run={folder}/audit", f"paths.outputs={folder}")
+    return _compose("audit", Audit, *out, "fairness.replicates=100", *overrides)
 
 
 def _compose(name: str, schema: type, *overrides: str) -> DictConfig:
