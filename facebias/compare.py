@@ -23,7 +23,11 @@ def compare(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for runs, faces or folders that do not fit.
     """
-    from facebias.report.comparison import print_comparison, write_comparison
+    from facebias.report.comparison import (
+        print_comparison,
+        write_comparison,
+        write_valence_differences,
+    )
     from facebias.report.side_by_side import draw_maps
     from facebias.report.twin_reports import print_twins, write_twins
     from facebias.runs.folder import open_run
@@ -42,6 +46,7 @@ def compare(config: DictConfig) -> Path:
             seed=config.seed,
         )
         table = write_comparison(runs, folder)
+        write_valence_differences(runs, folder)
         reports = write_twins(runs, folder)
     print_twins(reports)
     print_comparison(table, folder)

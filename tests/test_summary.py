@@ -19,6 +19,7 @@ from sklearn.metrics import (
 )
 
 from facebias.errors import RunError
+from facebias.fairness.seeds import seed_measures
 from facebias.runs.finished import find_runs
 from facebias.runs.summary import MEAN_OF_FOLDS, POOLED, read_finished, summarise
 from facebias.schemas import Summary
@@ -97,10 +98,42 @@ def test_mean_deviation_and_interval_are_those_of_scipy_and_scikit_learn(sweep: 
             ).to_dict(orient="records")
             assert found["mean"] == pytest.approx(np.mean(values))
             assert found["sd"] == pytest.approx(np.std(values, ddof=1))
-            interval = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-            assert (found["low"], found["high"]) == pytest.approx(interval)
+            assert found["interval"] == "crossed seeds x faces"
+            assert found["low"] < found["mean"] < found["high"]
             assert (found["n"], found["over"], found["folds"]) == (3, "seeds", 1)
             assert found["fewest_faces"] == len(tables[0])
+
+
+def test_intervals_of_decisions_hold_seeds_and_faces(sweep: Path) -> None:
+    runs = seeds_of(sweep)
+    table = summarise(read_finished(runs))
+    tables = [predictions(run, "test") for run in runs]
+    expected = seed_measures(tables, CLASSES, ATTRIBUTES)
+    for row in expected[expected["low"].notna()].to_dict(orient="records"):
+        names = {name: row[name] for name in ("attribute", "group", "metric")}
+        found = rows_of(table, split="test", **names)
+        assert found["low"].item() == pytest.approx(row["low"])
+        assert found["high"].item() == pytest.approx(row["high"])
+    whole = rows_of(table, split="test", attribute="all")
+    same = whole[whole["metric"].isin(["accuracy", "micro_f1", "micro_recall"])]
+    assert len(same) == 3
+    assert same["high"].nunique() == 1
+    (area,) = rows_of(whole, metric="auroc").to_dict(orient="records")
+    assert area["interval"] == "student over seeds"
+    half = stats.t.ppf(0.975, 2) * area["sd"] / 3**0.5
+    assert area["high"] - area["mean"] == pytest.approx(half)
+
+
+def test_seeds_on_other_faces_keep_the_interval_of_student(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [write_run(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    path = runs[1] / "predictions.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(id=rows["id"] + "?").to_parquet(path, index=False)
+    table = summarise(read_finished(runs))
+    assert set(table["interval"]) == {"student over seeds", "none"}
+    assert "hold other seeds alone" in caplog.text
 
 
 def test_auroc_is_that_of_scikit_learn(sweep: Path) -> None:
@@ -133,9 +166,11 @@ def test_groups_and_gaps_are_the_means_of_the_runs_own(sweep: Path) -> None:
             else:
                 assert found == pytest.approx(np.mean(own))
     for place, gap in enumerate(reports[0]["gaps"]):
+        if gap["class"] is not None:
+            continue
         names = {name: gap[name] for name in ("attribute", "metric")}
         found = rows_of(table, split="test", group="largest gap", **names)
-        own = [report["gaps"][place]["gap"] for report in reports]
+        own = [report["gaps"][place]["difference"] for report in reports]
         assert found["mean"].item() == pytest.approx(
             np.mean([np.nan if v is None else v for v in own]), nan_ok=True
         )
@@ -210,7 +245,7 @@ def test_what_is_undefined_in_one_run_has_no_mean(sweep: Path, tmp_path: Path) -
     runs = [write_run(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
     report = json.loads((runs[1] / "fairness.json").read_text())
     for gap in report["test"]["gaps"]:
-        gap["gap"] = None
+        gap["difference"] = None
     (runs[1] / "fairness.json").write_text(json.dumps(report))
     table = summarise(read_finished(runs))
     gaps = rows_of(table, split="test", group="largest gap")
@@ -260,7 +295,7 @@ def test_a_sweep_is_found_by_name_and_summed_up(
     assert len(runs) == 18
     assert set(runs["bias.variant"]) == {"none", "women"}
     printed = capsys.readouterr().out
-    for said in ("women", "pooled", "3 seeds", "Folds share", "95 % t interval", "summary.csv"):
+    for said in ("women", "pooled", "3 seeds", "Folds share", "Student's t", "summary.csv"):
         assert said in printed
     mean = rows_of(table, split="test", attribute="all", metric="accuracy")["mean"]
     assert f"{mean.iloc[0]:.3f} ±" in printed
@@ -315,6 +350,15 @@ def test_a_run_whose_groups_were_not_measured_is_refused(tmp_path: Path) -> None
     run = write_run(tmp_path / "run")
     (run / "fairness.json").unlink()
     with pytest.raises(RunError, match=r"fairness.json, as a training with callbacks.fairness"):
+        read_finished([run])
+
+
+def test_a_run_that_another_version_measured_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    report = json.loads((run / "fairness.json").read_text())
+    report["test"]["schema_version"] = 1
+    (run / "fairness.json").write_text(json.dumps(report))
+    with pytest.raises(RunError, match=r"fairness.json has the schema 1"):
         read_finished([run])
 
 

@@ -167,6 +167,22 @@ def _divided(share: Weights | float, counts: Weights) -> Weights:
     return weights
 
 
+def loss_shares(rows: pd.DataFrame, classes: Sequence[str], *, balanced: bool) -> dict[str, float]:
+    """Return the share that each class has in a training's loss, 0..1.
+
+    Args:
+        rows: train faces of a prepared table, each as often as it is drawn.
+        classes: the declared classes.
+        balanced: whether the loss weighs classes equally; then all that are there have one share.
+    """
+    weights = pd.Series(loss_weights(rows).astype(np.float64), index=rows.index)
+    sums = weights.groupby(rows["label"]).sum()
+    shares = sums / sums.sum()
+    if balanced:
+        shares = shares.gt(0) / shares.gt(0).sum()
+    return {name: float(shares.get(name, 0)) for name in classes}
+
+
 def loss_weights(rows: pd.DataFrame) -> npt.NDArray[np.float32]:
     """Return what each row weighs in a loss (rows,): 1 without a remedy.
 

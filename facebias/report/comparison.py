@@ -1,19 +1,24 @@
 """Finished runs beside each other in one table: raw, and with each model's prior taken out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from omegaconf import OmegaConf
 from rich.table import Table
 
 from facebias.fairness.group_report import group_report
+from facebias.fairness.predictions import all_group_codes, scored_rows
 from facebias.fairness.priors import prior_corrected
+from facebias.fairness.settings import Settings
+from facebias.fairness.valence import ValenceModel, declared_valences, valence_differences
 from facebias.files import whole_file
 from facebias.report.summary import console_for_tables, decimal
-from facebias.runs.trained import TrainedRun
+from facebias.runs.trained import TrainedRun, shared_attributes
 
-TABLE = "comparison.csv"
+TABLE, VALENCES = "comparison.csv", "valence_differences.csv"
 RAW, CORRECTED = "raw", "prior-corrected"
 _METRICS = ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "status")
 
@@ -72,6 +77,55 @@ def _groups(run: TrainedRun, predictions: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def write_valence_differences(runs: Sequence[TrainedRun], folder: Path) -> pd.DataFrame | None:
+    """Write `valence_differences.csv`: how each two runs differ in reading the same faces.
+
+    Valences are those of the first run's `callbacks.fairness.valences`.
+
+    Args:
+        runs: as `facebias.runs.trained.load_runs` returns them.
+        folder: of the comparison.
+
+    Returns:
+        run and against, then the columns of `facebias.fairness.valence.valence_differences`, by
+        attributes that all runs know; None where a label has no valence.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    first = runs[0]
+    said = OmegaConf.select(first.config, "callbacks.fairness.valences")
+    valences = declared_valences(first.classes, said)
+    if valences is None:
+        return None
+    parts = [
+        found
+        for pair in combinations(runs, 2)
+        for found in _valence_differences(pair, first, shared_attributes(runs), valences)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    with whole_file(folder / VALENCES) as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def _valence_differences(
+    pair: tuple[TrainedRun, TrainedRun],
+    first: TrainedRun,
+    attributes: Mapping[str, Sequence[str]],
+    valences: Mapping[str, str],
+) -> Iterator[pd.DataFrame]:
+    """Yield the differences of two runs in the groups of each attribute."""
+    one, other = (
+        ValenceModel(scored_rows(run.rows.sort_values("id"), first.classes), run.train_prior())
+        for run in pair
+    )
+    for codes in all_group_codes(one.rows.table, attributes, ()):
+        found = valence_differences(one, other, codes, first.classes, Settings(), valences=valences)
+        names = {"run": pair[0].name, "against": pair[1].name}
+        yield pd.concat([pd.DataFrame(names, index=found.index), found], axis=1)
+
+
 def print_comparison(table: pd.DataFrame, folder: Path) -> None:
     """Print the accuracies by group, and where the rest is.
 
@@ -86,6 +140,8 @@ def print_comparison(table: pd.DataFrame, folder: Path) -> None:
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     console.print("  maps.png               where each model looks on the same faces")
     console.print(f"  {TABLE:<22} every number, raw and prior-corrected", highlight=False)
+    if (folder / VALENCES).is_file():
+        console.print(f"  {VALENCES:<22} how the runs read the same faces' valences apart")
     console.print("  twins.csv              do the runs differ in the chosen faces alone?")
 
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from facebias.files import write_text
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves
+from facebias.report.readings import read_readings
 from facebias.report.results import RunResults, read_results
 from facebias.report.summary import decimal, leak_lines, signed
 
@@ -37,6 +38,7 @@ def write_run_report(folder: Path) -> None:
         report=results.fairness.get(results.headline_split),
         left_out=results.left_out.to_dict(orient="records"),
         leaks=leak_lines(folder, results.headline_split),
+        readings=read_readings(folder, results.headline_split),
         pictures=pictures,
         config=OmegaConf.to_yaml(results.config),
         environment=json.dumps(results.environment, indent=2),

@@ -15,8 +15,9 @@ from facebias.runs.summary import FOLDS, GAP, MEAN_OF_FOLDS, POOLED, SEEDS, Fini
 SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "auroc": "AUROC"}
 _NOTES = {
-    SEEDS: "Mean ± standard deviation over seeds [95 % t interval of the mean]: it covers what the "
-    "seed changes (initialisation, order, augmentation), on these faces.",
+    SEEDS: "Mean ± standard deviation over seeds [95 % interval of the mean]. It holds other seeds "
+    "and other faces; of AUROC, gaps and means of folds other seeds alone, by Student's t "
+    "(summary.csv: interval).",
     FOLDS: "Mean ± standard deviation over folds.",
     MEAN_OF_FOLDS: "Folds share most of their train faces: a spread over folds makes no interval.",
     POOLED: "Pooled folds: each train face scored once, by the run that had it in validation.",

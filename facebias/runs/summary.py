@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from facebias.data.predictions import PREDICTIONS_FILE
-from facebias.errors import RunError
+from facebias.errors import DataError, RunError
 from facebias.fairness.group_metrics import AUROC, DECISION_METRICS, group_metrics
+from facebias.fairness.group_report import SCHEMA_VERSION
 from facebias.fairness.intervals import student_interval
+from facebias.fairness.seeds import pool_folds, seed_measures
+from facebias.fairness.settings import Settings
 from facebias.report.groups import REPORT
 from facebias.runs.finished import read_train_config
 from facebias.runs.settings import differing_settings, telling_keys
@@ -23,8 +26,11 @@ logger = logging.getLogger(__name__)
 RUNS, MEAN_OF_FOLDS, POOLED = "runs", "mean of folds", "pooled folds"
 SEEDS, FOLDS = "seeds", "folds"
 GAP = "largest gap"
+STUDENT = "student over seeds"
 _MEASURED = ["split", "attribute", "group", "metric"]
-_COLUMNS = ["reading", "over", "n", "folds", "fewest_faces", "mean", "sd", "low", "high"]
+_COLUMNS = [
+    *("reading", "over", "n", "folds", "fewest_faces", "mean", "sd", "low", "high", "interval"),
+]
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class FinishedRun:
         rows = [
             {
                 **{"split": split, "attribute": gap["attribute"], "group": GAP},
-                **{"metric": gap["metric"], "value": gap["gap"], "faces": None},
+                **{"metric": gap["metric"], "value": gap["difference"], "faces": None},
             }
             for split, report in self.fairness.items()
             for gap in report["gaps"]
@@ -102,6 +108,7 @@ def read_finished(folders: Sequence[Path]) -> list[FinishedRun]:
 def _tables(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        _check_version(folder, report)
         return pd.read_parquet(folder / PREDICTIONS_FILE), report
     except FileNotFoundError as error:
         raise RunError(
@@ -111,14 +118,28 @@ def _tables(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         ) from error
 
 
+def _check_version(folder: Path, report: Mapping[str, Any]) -> None:
+    """Refuse what another version of facebias has measured."""
+    found = {split["schema_version"] for split in report.values()} - {SCHEMA_VERSION}
+    if found:
+        raise RunError(
+            f"{folder / REPORT} has the schema {', '.join(map(str, sorted(found)))}",
+            f"{SCHEMA_VERSION}, which this version of facebias writes",
+            "train it again, or use the version that its environment.json names",
+        )
+
+
 def summarise(runs: Sequence[FinishedRun]) -> pd.DataFrame:
     """Return mean, standard deviation and interval of every metric over runs that differ by seed.
 
     Runs that differ in anything but seed and fold stand apart. Over seeds, `low` and `high` are
-    the 95 % interval of the mean by Student's t: it covers what the seed changes (initialisation,
-    order, augmentation), on these faces, this split and this composition, and nothing else. Folds
-    share most of their train faces, so a spread over folds makes no interval (Bengio & Grandvalet
-    2004, JMLR 5); there is a mean of folds, and over several seeds an interval of these means.
+    the 95 % interval of the mean, and `interval` says what it holds. "crossed seeds x faces" (or "x
+    persons", where one has several faces): other seeds (initialisation, order, augmentation) and
+    other faces of the same kind, see `facebias.fairness.seeds`. "student over seeds": other seeds
+    on these faces, of what has no other (AUROC, gaps, means of folds, groups with too few faces of
+    a class). Folds share most of their train faces, so a spread over folds makes no interval
+    (Bengio & Grandvalet 2004, JMLR 5); there is a mean of folds, and over several seeds an interval
+    of these means.
 
     The pooled reading scores each train face once, by the run that had it in validation, and
     measures all of them together; it has no AUROC, because scores of several models do not rank
@@ -132,8 +153,8 @@ def summarise(runs: Sequence[FinishedRun]) -> pd.DataFrame:
         A row for each combination of settings that differ, split, attribute, group, metric and
         reading ("runs", "mean of folds" or "pooled folds"): over ("seeds" or "folds"), n (how many
         of these), folds (of each), fewest_faces (of the group in a run or pool; NaN for gaps),
-        mean, sd (with n - 1), low, high; NaN where it is undefined in any of them. A gap is the
-        largest one of each run, which leans high.
+        mean, sd (with n - 1), low, high, interval ("none" without one); NaN where it is undefined
+        in any of them. A gap is the largest one of each run, which leans high.
 
     Raises:
         RunError: if two runs have the same settings, seed and fold, or seeds have no fold in
@@ -157,7 +178,7 @@ def _summarise_alike(runs: Sequence[FinishedRun]) -> pd.DataFrame:
     values = pd.concat([run.measured().assign(seed=run.seed, fold=run.fold) for run in runs])
     seeds, folds = values["seed"].nunique(), values["fold"].nunique()
     if folds == 1:
-        return _statistics(values, RUNS, SEEDS, folds)
+        return _with_faces(_statistics(values, RUNS, SEEDS, folds), runs, _by_split(runs))
     if seeds == 1:
         parts = [_statistics(values, MEAN_OF_FOLDS, FOLDS, folds)]
     else:
@@ -165,9 +186,16 @@ def _summarise_alike(runs: Sequence[FinishedRun]) -> pd.DataFrame:
             value=("value", _mean_if_all), faces=("faces", "min")
         )
         parts = [_statistics(means, MEAN_OF_FOLDS, SEEDS, folds)]
-    pooled = _pooled(runs)
-    if pooled is not None:
-        parts.append(_statistics(pooled, POOLED, SEEDS, folds))
+    pools = _pools(runs)
+    if pools:
+        declared = _declared(runs[0].fairness["validation"])
+        measured = [
+            _long("validation", group_metrics(rows, *declared)).assign(seed=seed)
+            for seed, rows in pools.items()
+        ]
+        pooled = pd.concat(measured, ignore_index=True)
+        part = _statistics(pooled[pooled["metric"] != AUROC], POOLED, SEEDS, folds)
+        parts.append(_with_faces(part, runs, {"validation": list(pools.values())}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -184,6 +212,7 @@ def _statistics(values: pd.DataFrame, reading: str, over: str, folds: int) -> pd
     kept = over == SEEDS
     found = found.assign(reading=reading, over=over, folds=folds)
     found = found.assign(low=low if kept else float("nan"), high=high if kept else float("nan"))
+    found["interval"] = found["low"].notna().map({True: STUDENT, False: "none"})
     return found[[*_MEASURED, *_COLUMNS]]
 
 
@@ -192,20 +221,63 @@ def _mean_if_all(column: pd.Series) -> float:
     return float(column.mean(skipna=False))
 
 
-def _pooled(runs: Sequence[FinishedRun]) -> pd.DataFrame | None:
-    """Return the metrics of all validation faces of each seed's folds together, if they differ."""
-    parts = []
+def _by_split(runs: Sequence[FinishedRun]) -> dict[str, list[pd.DataFrame]]:
+    """Return the predictions of every run, by measured split."""
+    return {
+        split: [run.predictions[run.predictions["split"] == split] for run in runs]
+        for split in runs[0].fairness
+    }
+
+
+def _with_faces(
+    table: pd.DataFrame, runs: Sequence[FinishedRun], tables: Mapping[str, Sequence[pd.DataFrame]]
+) -> pd.DataFrame:
+    """Let the intervals of metrics hold other faces too, where all seeds have the same faces.
+
+    Student's stay where there are no others: of AUROC, of gaps that each run has picked itself, and
+    of groups with too few faces of a class.
+    """
+    found = []
+    for split, predictions in tables.items():
+        report = runs[0].fairness[split]
+        classes, attributes, intersections = _declared(report)
+        settings = Settings(min_class=report["settings"]["min_class"])
+        try:
+            measures = seed_measures(
+                predictions, classes, attributes, intersections=intersections, settings=settings
+            )
+        except DataError as error:
+            logger.warning("intervals of %s hold other seeds alone: %s", split, error.found)
+            continue
+        found.append(measures.assign(split=split))
+    if not found:
+        return table
+    measures = pd.concat(found)
+    bounds = measures[measures["low"].notna()].set_index(_MEASURED)[["low", "high", "method"]]
+    # Micro averages are the accuracy.
+    names = table["metric"].str.replace("micro_.*", "accuracy", regex=True)
+    keys = pd.MultiIndex.from_frame(table[_MEASURED].assign(metric=names))
+    own = bounds.reindex(keys).reset_index(drop=True)
+    has = own["low"].notna().to_numpy()
+    table.loc[has, ["low", "high", "interval"]] = own[has].to_numpy()
+    return table
+
+
+def _pools(runs: Sequence[FinishedRun]) -> dict[int, pd.DataFrame]:
+    """Return all validation faces of each seed's folds together; none if folds share faces."""
+    pools = {}
     for seed in dict.fromkeys(run.seed for run in runs):
-        own = [run for run in runs if run.seed == seed]
-        tables = [run.predictions[run.predictions["split"] == "validation"] for run in own]
-        rows = pd.concat(tables, ignore_index=True)
-        if rows["id"].duplicated().any():
+        tables = [
+            run.predictions[run.predictions["split"] == "validation"]
+            for run in runs
+            if run.seed == seed
+        ]
+        try:
+            pools[seed] = pool_folds(tables)
+        except DataError:
             logger.warning("the folds validate on the same faces: nothing to pool")
-            return None
-        declared = _declared(own[0].fairness["validation"])
-        long = _long("validation", group_metrics(rows, *declared))
-        parts.append(long[long["metric"] != AUROC].assign(seed=seed))
-    return pd.concat(parts, ignore_index=True)
+            return {}
+    return pools
 
 
 def _declared(report: dict[str, Any]) -> tuple[Any, Any, Any]:

@@ -16,7 +16,7 @@ from facebias.config import build
 from facebias.data.bag import drawn_faces
 from facebias.data.images import BadImageError, decode_face
 from facebias.data.prepare import SPLIT_FILE
-from facebias.data.remedy import loss_weights
+from facebias.data.remedy import loss_shares
 from facebias.data.table import SPLITS, UNKNOWN, FaceTable
 from facebias.errors import DataError, RunError
 from facebias.models.classifier import FaceClassifier
@@ -81,12 +81,8 @@ class TrainedRun:
         """
         rows = self.faces
         train = drawn_faces(rows[(rows["split"] == "train") & (rows["left_out"] == "")])
-        weights = pd.Series(loss_weights(train).astype(np.float64), index=train.index)
-        sums = weights.groupby(train["label"]).sum()
-        shares = sums / sums.sum()
-        if self.config.classifier.get("class_weights") == "balanced":
-            shares = shares.gt(0) / shares.gt(0).sum()
-        return {name: float(shares.get(name, 0)) for name in self.classes}
+        balanced = self.config.classifier.get("class_weights") == "balanced"
+        return loss_shares(train, self.classes, balanced=balanced)
 
     def images(self, names: Sequence[str]) -> npt.NDArray[np.uint8]:
         """Return the images of faces (N, H, W, C), 0..255, as the network saw them.

@@ -10,7 +10,14 @@ from omegaconf import OmegaConf
 
 from facebias.errors import RunError
 from facebias.fairness.group_report import group_report
-from facebias.report.comparison import CORRECTED, RAW, TABLE, print_comparison, write_comparison
+from facebias.report.comparison import (
+    CORRECTED,
+    RAW,
+    TABLE,
+    print_comparison,
+    write_comparison,
+    write_valence_differences,
+)
 from facebias.report.results import RunResults
 from facebias.runs.trained import TrainedRun
 
@@ -198,3 +205,25 @@ def test_a_table_that_cannot_be_written_is_told(runs: list[TrainedRun], tmp_path
     (tmp_path / "file").write_text(json.dumps({}))
     with pytest.raises(RunError, match="cannot be written"):
         write_comparison(runs, tmp_path / "file")
+
+
+def test_valences_of_the_same_faces_are_compared(tmp_path: Path) -> None:
+    runs = [
+        made_run(tmp_path, "shifted, seed 0", LEANING, {"happy": 30, "sad": 10}),
+        made_run(tmp_path, "balanced, seed 0", CLEAR, {"happy": 20, "sad": 20}),
+    ]
+    assert write_valence_differences(runs, tmp_path) is None
+    valences = {"happy": "positive", "sad": "negative"}
+    for run in runs:
+        run.config.callbacks = {"fairness": {"valences": valences}}
+    table = write_valence_differences(runs, tmp_path)
+    assert table is not None
+    chosen = (table["attribute"] == "all") & (table["true"] == "negative")
+    rows = table[chosen & (table["read"] == "positive")].set_index("reading")
+    # All sad faces of the first are happy, none of the second; without its shares neither's.
+    assert rows.loc["raw", "value"] == 1
+    assert rows.loc["prior-corrected", "value"] == 0
+    assert set(zip(table["run"], table["against"], strict=True)) == {
+        ("shifted, seed 0", "balanced, seed 0")
+    }
+    assert len(pd.read_csv(tmp_path / "valence_differences.csv")) == len(table)
