@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import walk_tb
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from facebias.config import check, conf_folder, register_resolvers, unknown_key
 from facebias.errors import ConfigError, FacebiasError, RunError
@@ -44,7 +46,7 @@ def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object
     except (KeyboardInterrupt, SystemExit) as end:
         _leave(end)
     except Exception as error:
-        if task.full_errors or task.bug:
+        if task.full_errors or task.bug or not _is_told(error):
             raise
         _tell(_translated(error, config_name))  # Hydra raises many kinds before a job begins
         task.failed = True
@@ -129,6 +131,19 @@ def _remove_run(folder: Path) -> None:
     for path in (folder, folder.parent):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+def _is_told(error: Exception) -> bool:
+    """Tell whether an error before a job is one of the command's, and not a bug of ours.
+
+    Hydra and launchers raise ValueError and RuntimeError too (`--resolve` alone, no Slurm here).
+    """
+    if isinstance(error, FacebiasError | HydraException | OmegaConfBaseException):
+        return True
+    if isinstance(error, YAMLError | OSError):
+        return True
+    place = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)][-1]
+    return type(error) in (ValueError, RuntimeError) and not place.startswith("facebias.")
 
 
 def _translated(error: Exception, config_name: str) -> FacebiasError:

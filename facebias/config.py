@@ -71,7 +71,8 @@ def check(config: DictConfig, schema: type) -> DictConfig:
 
     Raises:
         ConfigError: for an unknown key (with the nearest right ones), a value of a wrong type or
-            out of range, a missing value, or a target that may not be named.
+            out of range, a missing value, a target that may not be named, or a fold that does
+            not exist.
     """
     try:
         node: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
@@ -81,6 +82,7 @@ def check(config: DictConfig, schema: type) -> DictConfig:
         raise ConfigError("the configuration is a list", "a mapping of keys to values")
     _refuse_interpolations(node, "")
     _check_node(node, schema, "")
+    _check_fold(node.get("data"))
     resolved = OmegaConf.create(node)
     OmegaConf.set_readonly(resolved, True)
     return resolved
@@ -243,6 +245,20 @@ def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # n
         ):  # so that NaN is out of range
             span = f"at least {low}" if high is None else f"from {low} to {high}"
             raise ConfigError(f"{path} is {one!r}", f"a number {span}", f"correct {path}")
+        prefix = limits.get("prefix")
+        if prefix and not str(one).startswith(prefix):
+            expected = f"a name that begins with {prefix}"
+            raise ConfigError(f"{path} is {one!r}", expected, f"correct {path}")
+
+
+def _check_fold(data: Any) -> None:  # noqa: ANN401
+    """Refuse a fold that the data is not split into."""
+    if isinstance(data, dict) and "folds" in data and data["fold"] >= data["folds"]:
+        raise ConfigError(
+            f"fold={data['fold']} of data.folds={data['folds']}",
+            f"a fold from 0 to {data['folds'] - 1}",
+            "correct fold, or raise data.folds",
+        )
 
 
 def _describe(schema: type, name: str) -> str:

@@ -17,9 +17,18 @@ def value(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] = (),
+    prefix: str = "",
 ) -> Any:  # noqa: ANN401
-    """Declare a field with the values that it may have: `low <= value <= high`, or `choices`."""
-    limits = {"low": low, "high": high, "choices": choices}
+    """Declare a field with the values that it may have.
+
+    Args:
+        default: where the key is not given.
+        low: the least number.
+        high: the largest number.
+        choices: the only values.
+        prefix: what a text begins with.
+    """
+    limits = {"low": low, "high": high, "choices": choices, "prefix": prefix}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: default.copy(), metadata=limits)
     return field(default=default, metadata=limits)
@@ -468,7 +477,7 @@ class Checkpoint:
     """Which weights are evaluated: of the last epoch, or of the best by a validation metric."""
 
     use: str = value("last", choices=("last", "best"))
-    monitor: str = value("validation/loss")
+    monitor: str = value("validation/loss", prefix="validation/")
 
 
 @dataclass

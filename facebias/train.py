@@ -23,8 +23,9 @@ def train(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for data, models or folders that do not fit.
     """
-    from facebias.runs.ranks.processes import node_of, processes
+    from facebias.runs.ranks.processes import node_of, processes, refuse_small_batch
 
+    refuse_small_batch(config)
     folder, several = Path(config.paths.run), processes(config) > 1
     if config.dry_run:
         _plan(config)

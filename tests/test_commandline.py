@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -168,6 +169,19 @@ def test_any_other_error_of_a_verb_is_raised(
 ) -> None:
     with pytest.raises(type(error), match=str(error)):
         command("data.root=x", verb=_fails_with(error))
+
+
+@pytest.mark.parametrize("bug", [KeyError("bug"), TypeError("bug"), ValueError("bug")])
+def test_a_bug_before_a_job_is_raised(
+    command: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    ours = FunctionType(fail.__code__, {"__name__": "facebias.runs"}, closure=fail.__closure__)
+    monkeypatch.setattr("facebias.runs.sweeps.run.sweep_folder", lambda _: ours(bug))
+    with pytest.raises(type(bug), match="bug"):
+        command("-m", "data.root=x", "seed=1,2")
 
 
 @pytest.mark.parametrize("below", ["results", "results/deep"])

@@ -127,6 +127,24 @@ def test_a_value_out_of_range_is_refused(overrides: list[str], key: str, expecte
     assert error.expected == f"a number {expected}"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "found", "expected"),
+    [
+        (["fold=10"], "fold=10 of data.folds=10", "from 0 to 9"),
+        (["data.fold=3", "data.folds=3"], "fold=3 of data.folds=3", "from 0 to 2"),
+        (["checkpoint.monitor=train/loss"], "checkpoint.monitor is 'train/loss'", "validation/"),
+        (["checkpoint.monitor=loss"], "checkpoint.monitor is 'loss'", "validation/"),
+    ],
+)
+def test_what_no_data_could_mend_is_refused_before_any_is_read(
+    overrides: list[str], found: str, expected: str
+) -> None:
+    error = refused(*overrides)
+    assert error.found == found
+    assert expected in error.expected
+    assert checked("fold=9", "checkpoint.monitor=validation/macro_f1").data.fold == 9
+
+
 @given(st.floats(allow_nan=True) | st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
 def test_a_dropout_passes_exactly_if_it_is_a_share(dropout: float) -> None:

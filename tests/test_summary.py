@@ -19,7 +19,7 @@ from sklearn.metrics import (
 )
 
 from facebias.errors import RunError
-from facebias.fairness.seeds import seed_measures
+from facebias.fairness.seeds import seed_gaps, seed_measures
 from facebias.runs.finished import find_runs
 from facebias.runs.summary import MEAN_OF_FOLDS, POOLED, read_finished, summarise
 from facebias.schemas import Summary
@@ -152,7 +152,7 @@ def test_auroc_is_that_of_scikit_learn(sweep: Path) -> None:
         assert found["mean"].item() == pytest.approx(np.mean(areas), abs=1e-6)
 
 
-def test_groups_and_gaps_are_the_means_of_the_runs_own(sweep: Path) -> None:
+def test_groups_are_the_means_of_the_runs_own(sweep: Path) -> None:
     runs = seeds_of(sweep)
     table = summarise(read_finished(runs))
     reports = [json.loads((run / "fairness.json").read_text())["test"] for run in runs]
@@ -165,15 +165,49 @@ def test_groups_and_gaps_are_the_means_of_the_runs_own(sweep: Path) -> None:
                 assert np.isnan(found)
             else:
                 assert found == pytest.approx(np.mean(own))
-    for place, gap in enumerate(reports[0]["gaps"]):
-        if gap["class"] is not None:
-            continue
-        names = {name: gap[name] for name in ("attribute", "metric")}
-        found = rows_of(table, split="test", group="largest gap", **names)
-        own = [report["gaps"][place]["difference"] for report in reports]
-        assert found["mean"].item() == pytest.approx(
-            np.mean([np.nan if v is None else v for v in own]), nan_ok=True
-        )
+
+
+def test_a_largest_gap_is_of_one_pair_and_its_interval_allows_for_the_search(sweep: Path) -> None:
+    runs = seeds_of(sweep)
+    table = rows_of(summarise(read_finished(runs)), split="test", group="largest gap")
+    tables = [predictions(run, "test") for run in runs]
+    settings = json.loads((runs[0] / "fairness.json").read_text())["test"]["settings"]
+    expected = seed_gaps(tables, CLASSES, ATTRIBUTES, intersections=settings["intersections"])
+    expected = expected[(expected["kind"] == "largest") & expected["low"].notna()]
+    assert len(expected)
+    for row in expected.to_dict(orient="records"):
+        names = {name: row[name] for name in ("attribute", "metric")}
+        (found,) = rows_of(table, **names).to_dict(orient="records")
+        assert found["interval"] == "crossed seeds x faces"
+        assert (found["first"], found["second"]) == (row["first"], row["second"])
+        assert found["mean"] == pytest.approx(row["difference"])
+        assert (found["low"], found["high"]) == pytest.approx((row["low"], row["high"]))
+    (found,) = rows_of(table, attribute="gender", metric="accuracy").to_dict(orient="records")
+    right = [rows["label"].eq(rows["predicted"]).groupby(rows["gender"]).mean() for rows in tables]
+    own = [each[found["first"]] - each[found["second"]] for each in right]
+    assert found["mean"] == pytest.approx(np.mean(own))
+    assert found["sd"] == pytest.approx(np.std(own, ddof=1))
+
+
+def test_gaps_that_each_run_picked_itself_have_a_mean_and_no_interval(
+    sweep: Path, tmp_path: Path
+) -> None:
+    runs = [write_run(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    path = runs[1] / "predictions.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(id=rows["id"] + "?").to_parquet(path, index=False)
+    folds = [run for fold in range(FOLDS) for run in seeds_of(sweep, fold)]
+    for given in (runs, folds):
+        table = rows_of(summarise(read_finished(given)), group="largest gap", over="seeds")
+        assert table["sd"].notna().any()
+        assert table[["low", "high", "first", "second"]].isna().all(axis=None)
+        assert set(table["interval"]) == {"none"}
+    reports = [json.loads((run / "fairness.json").read_text())["test"] for run in runs]
+    own = [report["gaps"][0]["difference"] for report in reports]
+    table = summarise(read_finished(runs))
+    names = {name: reports[0]["gaps"][0][name] for name in ("attribute", "metric")}
+    found = rows_of(table, split="test", group="largest gap", **names)
+    assert found["mean"].item() == pytest.approx(np.mean(own))
 
 
 def test_folds_are_pooled_and_averaged_without_an_interval(sweep: Path) -> None:

@@ -207,7 +207,7 @@ def test_two_live_runs_do_not_share_a_folder(tmp_path: Path, faces_root: Path) -
         ("trainer.devices=2", ConfigError, "trainer=ddp_cpu"),
         ("data.stratify=[height]", DataError, "gender, age"),
         ("callbacks.fairness.intersections=[[gender,race]]", ConfigError, "race"),
-        ("fold=10", DataError, "fold=10"),
+        ("fold=10", ConfigError, "fold=10"),
         ("trainer.precision=7", ConfigError, "precision"),
         ("checkpoint.monitor=validation/los", ConfigError, "validation/loss"),
         ("callbacks.best.monitor=x", ConfigError, "callbacks.best"),

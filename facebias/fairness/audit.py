@@ -92,7 +92,7 @@ def audit(
     each other on the faces that both answered.
 
     Args:
-        faces: one row a face.
+        faces: one row a face; known by its `id`, where there is that column.
         label: column of the true class; a face without one is not measured.
         predicted: column of the predicted class, or model: its column. Missing is no answer.
         groups: columns of the attributes; missing or "unknown" is a row of its own, outside gaps.
@@ -124,7 +124,8 @@ def audit(
         seed: see there.
 
     Raises:
-        DataError: a missing column, an undeclared class or group, or nothing to measure.
+        DataError: a missing column, an undeclared class or group, a confidence outside 0..1, a face
+            that counts twice, or nothing to measure.
         ConfigError: a setting out of its range.
 
     >>> faces = pd.DataFrame({"label": ["f", "m"], "predicted": ["f", "f"], "race": ["a", "b"]})
@@ -148,7 +149,8 @@ def audit(
     further = _further(
         declared, estimated or {}, estimated_rows or {}, valences, train_shares, train_counts
     )
-    common = {"id": np.arange(len(faces)), "label": _text(faces[label])}
+    ids = faces["id"] if "id" in faces.columns else np.arange(len(faces))
+    common = {"id": ids, "label": _text(faces[label])}
     common |= {name: _text(faces[name]) for name in groups}
     common |= {name: faces[column] for name, column in people.items()}
     tables = {}
@@ -334,8 +336,21 @@ def _scores(
     if prefix is not None and set(columns) <= set(faces.columns):
         return {f"p_{name}": faces[column] for name, column in zip(classes, columns, strict=True)}
     if confidence is not None and confidence in faces.columns:
-        return {CONFIDENCE: faces[confidence]}
+        return {CONFIDENCE: _shares(faces[confidence])}
     return {}
+
+
+def _shares(column: pd.Series) -> pd.Series:
+    """Return confidences; missing ones are left out later, others must be shares."""
+    wrong = column[column.notna() & ~column.between(0, 1)]
+    if len(wrong):
+        raise DataError(
+            f"{len(wrong)} confidences in the column {column.name!r} are outside 0..1, such as "
+            f"{wrong.iloc[0]}",
+            "shares from 0 to 1",
+            "divide percent by 100",
+        )
+    return column
 
 
 def _of_model(columns: Columns, model: str) -> str | None:

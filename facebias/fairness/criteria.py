@@ -10,7 +10,7 @@ import pandas as pd
 
 from facebias.errors import DataError
 from facebias.fairness.gaps import LARGEST, gap_in_words, gap_row, no_gap_row
-from facebias.fairness.group_pairs import Comparison, one_label_groups
+from facebias.fairness.group_pairs import Comparison, one_label_groups, p_of_equality
 from facebias.fairness.intervals import MaxT
 from facebias.fairness.resampling import CountedGroups
 from facebias.fairness.settings import Settings
@@ -95,7 +95,7 @@ def fairness_criteria(
 def _part(compared: Comparison, gap: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of one metric and class: its largest gap."""
     named = {"ratio_metric": gap["metric"], "ratio_class": gap["class"]}
-    return {**gap, **named, "kind": PART, "p": compared.spread.p}
+    return {**gap, **named, "kind": PART, "p": p_of_equality([compared], compared.spread)}
 
 
 def _whole(
@@ -110,7 +110,7 @@ def _whole(
     judged = {each.metric for each in able}
     missing = [each for each in unable if each.metric not in judged]
     if missing:
-        return _undefined(counted, missing[0], classes)
+        return _undefined(counted, missing[0], classes, settings)
     joint = _joint(able)
     critical = joint.critical(settings.level)
     widest = gap_row(counted, max(able, key=lambda each: each.gap), classes, critical)
@@ -119,7 +119,7 @@ def _whole(
         **widest,
         **_smallest_ratio(counted, able, classes, critical),
         "kind": WHOLE,
-        "p": joint.p,
+        "p": p_of_equality(able, joint),
         "reason": "; ".join(reasons + _not_judged(unable, classes)),
         "headline": _headline(widest, len(able), len(parts)),
     }
@@ -128,7 +128,7 @@ def _whole(
 def _joint(parts: Sequence[Comparison]) -> MaxT:
     """Return how far the pairs of all parts vary together."""
     largest = np.fmax.reduce([each.spread.largest for each in parts])
-    return MaxT(max(each.spread.statistic for each in parts), largest)
+    return MaxT(largest)
 
 
 def _smallest_ratio(
@@ -145,11 +145,12 @@ def _smallest_ratio(
 
 
 def _undefined(
-    counted: CountedGroups, unable: Comparison, classes: Sequence[str]
+    counted: CountedGroups, unable: Comparison, classes: Sequence[str], settings: Settings
 ) -> dict[str, Any]:
     """Return the row of a criterion of which a metric cannot be compared at all."""
     row = no_gap_row(counted, unable, classes, WHOLE)
-    reason = one_label_groups(counted) or f"{_name(row)}: {row['reason']}"
+    refused = one_label_groups(counted, settings.min_class)
+    reason = refused or f"{_name(row)}: {row['reason']}"
     return row | {"reason": reason, "headline": f"cannot tell: {reason}"}
 
 

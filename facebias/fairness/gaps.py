@@ -16,7 +16,9 @@ from facebias.fairness import metrics
 from facebias.fairness.group_pairs import (
     GAP_METRICS,
     Comparison,
+    all_pairs,
     between_groups,
+    p_of_equality,
     pair_differences,
     pair_ratios,
     standardised,
@@ -26,6 +28,7 @@ from facebias.fairness.measures import METRICS
 from facebias.fairness.resampling import CountedGroups
 from facebias.fairness.settings import Settings
 from facebias.fairness.significance import (
+    PermutationTest,
     benjamini_hochberg,
     holm,
     permutation_test,
@@ -54,6 +57,7 @@ def group_gaps(
     *,
     pairs: bool = False,
     reference: str | None = None,
+    tests: int = len(GAP_METRICS),
 ) -> pd.DataFrame:
     """Return the gaps between the groups of one attribute.
 
@@ -66,9 +70,11 @@ def group_gaps(
         counted: from `count_groups`.
         compared: from `compare_groups`, of the same.
         classes: the C class names.
-        settings: how groups are judged; as many permutations as `replicates` are drawn.
+        settings: how groups are judged; as many permutations as `replicates` are drawn, and more
+            where none of them reached what was found and the family needs a smaller p-value.
         pairs: compare all pairs too, in `GAP_METRICS`.
         reference: compare every group with this one too.
+        tests: in the family of `adjust_largest`, this attribute's among them.
 
     Returns:
         A row a metric, class and kind ("largest", "pair" or "reference"): attribute, metric, class
@@ -82,7 +88,8 @@ def group_gaps(
         groups would show), p, p_method, p_holm, p_bh, detectable (the smallest gap found with 80 %
         power), eligible (groups that were compared), groups (declared), reason (why something is
         undefined), headline (in words). p of the largest gap is that of "all these groups are
-        equal", by permutation in `GAP_METRICS`, else by max-t; p of a pair is that of its own gap.
+        equal", by permutation in `GAP_METRICS` unless persons have rows in several groups,
+        else by max-t; p of a pair is that of its own gap.
         p_holm and p_bh of pairs are over all pairs of the metric, those of the largest gap over the
         report, see `adjust_largest`.
 
@@ -96,9 +103,9 @@ def group_gaps(
         )
     rows: list[dict[str, Any]] = []
     for each in compared:
-        rows.append(_largest_row(counted, each, classes, settings))
+        rows.append(_largest_row(counted, each, classes, settings, tests))
         if pairs and each.metric in GAP_METRICS and len(each.chosen) > 1:
-            rows += _named_rows(counted, each, classes, settings, PAIR, _all_pairs(each))
+            rows += _named_rows(counted, each, classes, settings, PAIR, all_pairs(each))
         if reference is not None:
             rows += _reference_rows(counted, each, classes, settings, reference)
     return pd.DataFrame(rows, columns=list(GAP_COLUMNS))
@@ -121,14 +128,18 @@ def adjust_largest(gaps: pd.DataFrame) -> pd.DataFrame:
 
 
 def _largest_row(
-    counted: CountedGroups, compared: Comparison, classes: Sequence[str], settings: Settings
+    counted: CountedGroups,
+    compared: Comparison,
+    classes: Sequence[str],
+    settings: Settings,
+    tests: int,
 ) -> dict[str, Any]:
     """Return the row of the largest gap; without numbers where there are fewer than two groups."""
     if compared.extremes is None:
         return no_gap_row(counted, compared, classes, LARGEST)
     critical = compared.spread.critical(settings.level)
     row = gap_row(counted, compared, classes, critical)
-    p, method = _p_of_equality(counted, compared, settings)
+    p, method = _p_of_equality(counted, compared, settings, tests)
     return row | {"p": p, "p_method": method}
 
 
@@ -156,22 +167,33 @@ def gap_row(
 
 
 def _p_of_equality(
-    counted: CountedGroups, compared: Comparison, settings: Settings
+    counted: CountedGroups, compared: Comparison, settings: Settings, tests: int
 ) -> tuple[float, str]:
     """Return the p-value of "all these groups are equal", and how it was found."""
-    if compared.metric not in GAP_METRICS:
-        return compared.spread.p, "max-t bootstrap"
+    if compared.metric in GAP_METRICS:
+        found = _permuted(counted, compared, settings, tests)
+        if not math.isnan(found.p):
+            return found.p, found.method
+    return p_of_equality([compared], compared.spread), "max-t bootstrap"
+
+
+def _permuted(
+    counted: CountedGroups, compared: Comparison, settings: Settings, tests: int
+) -> PermutationTest:
+    """Permute the groups, as often as a family of so many tests needs."""
     eligible = np.zeros(len(counted.groups), dtype=bool)
     eligible[compared.chosen] = True
-    found = permutation_test(
+    # Twice as many as would let the first of Holm's steps reject at all.
+    needed = math.ceil(2 * tests / (1 - settings.level))
+    return permutation_test(
         counted,
         METRICS[compared.metric],
         eligible=eligible,
         within_label=compared.metric == "macro_recall",
         permutations=settings.replicates,
+        further=max(needed - settings.replicates, 0),
         rng=np.random.default_rng([settings.seed, crc32(compared.metric.encode())]),
     )
-    return found.p, found.method
 
 
 def _reference_rows(
@@ -215,12 +237,6 @@ def _named_rows(
         | {"p_method": "interval", "headline": gap_in_words(row)}
         for row, each in zip(rows, adjusted, strict=True)
     ]
-
-
-def _all_pairs(compared: Comparison) -> tuple[Array, Array]:
-    """Return all pairs of the groups that can be compared."""
-    first, second = np.triu_indices(len(compared.chosen), 1)
-    return compared.chosen[first], compared.chosen[second]
 
 
 def _pairs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -103,7 +103,7 @@ def compare_groups(
         estimates: from `estimate_groups`, of the same.
         settings: how groups are judged.
     """
-    label_is_group = one_label_groups(counted)
+    label_is_group = one_label_groups(counted, settings.min_class)
     return [
         _comparison(
             counted,
@@ -117,18 +117,19 @@ def compare_groups(
     ]
 
 
-def one_label_groups(counted: CountedGroups) -> str:
+def one_label_groups(counted: CountedGroups, min_class: int) -> str:
     """Say that the label is the group itself, or a part of it; nothing where it is not.
 
     Of sex read off faces, groups by sex have one label each. How often a class is predicted, or
-    how often that is right, then differs between groups for a perfect model too.
+    how often that is right, then differs between groups for a perfect model too. A few mislabelled
+    rows change nothing of that.
 
     Args:
         counted: from `count_groups`.
+        min_class: rows of a label that a group needs to count as having it.
     """
-    rows = counted.counts[:-1].sum(axis=-1)
-    labels = (rows > 0).sum(axis=-1)
-    if labels.max(initial=0) != 1 or (rows.sum(axis=0) > 0).sum() < 2:
+    has = counted.counts[:-1].sum(axis=-1) >= min_class
+    if has.sum(axis=-1).max(initial=0) != 1 or has.any(axis=0).sum() < 2:
         return ""
     return (
         f"every group of {counted.attribute} has one label only, the label is (part of) the group: "
@@ -148,6 +149,23 @@ def pair_differences(compared: Comparison, first: Array, second: Array) -> Combi
         other,
         by_person=parts.by_person,
     )
+
+
+def all_pairs(compared: Comparison) -> tuple[Array, Array]:
+    """Return first and second of all pairs of the groups that can be compared, each (P,)."""
+    first, second = np.triu_indices(len(compared.chosen), 1)
+    return compared.chosen[first], compared.chosen[second]
+
+
+def p_of_equality(compared: Sequence[Comparison], together: MaxT) -> float:
+    """Return max-t's p-value of "all groups that can be compared are equal".
+
+    Args:
+        compared: metrics and classes in which they are.
+        together: how far all their pairs vary together.
+    """
+    able = [each for each in compared if each.extremes is not None]
+    return together.p_value([pair_differences(each, *all_pairs(each)) for each in able])
 
 
 def pair_ratios(

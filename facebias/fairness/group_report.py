@@ -16,7 +16,7 @@ from facebias.fairness import metrics
 from facebias.fairness.auroc import auroc
 from facebias.fairness.criteria import CRITERIA_COLUMNS, fairness_criteria
 from facebias.fairness.gaps import GAP_COLUMNS, LARGEST, adjust_largest, group_gaps
-from facebias.fairness.group_pairs import compare_groups
+from facebias.fairness.group_pairs import GAP_METRICS, compare_groups
 from facebias.fairness.measures import estimate_groups, measure_groups
 from facebias.fairness.predictions import (
     UNKNOWN,
@@ -107,7 +107,8 @@ def group_report(
         min_class: see `Settings`.
         replicates: see `Settings`.
         level: see `Settings`.
-        seed: see `Settings`. The order of the rows and the other attributes do not matter.
+        seed: see `Settings`. The order of the rows does not matter, nor do the other attributes,
+            but that more tests need more permutations where a p-value is the smallest there is.
         pairs: compare all pairs of groups too.
         references: compare every group of these attributes with this one too.
         positive: the class that the criteria are about; None: every class against the rest.
@@ -125,11 +126,10 @@ def group_report(
     rows = scored_rows(predictions, classes)
     references = dict(references or {})
     _check_references(references, attributes, intersections)
-    asked = _Asked(classes, settings, pairs, references, positive)
-    parts = [
-        _measure(rows, codes, asked)
-        for codes in all_group_codes(rows.table, attributes, intersections)
-    ]
+    coded = all_group_codes(rows.table, attributes, intersections)
+    tests = len(GAP_METRICS) * (len(coded) - 1)
+    asked = _Asked(classes, settings, pairs, references, positive, tests)
+    parts = [_measure(rows, codes, asked) for codes in coded]
     table = pd.concat([part.table for part in parts], ignore_index=True)
     declared = {"classes": classes, "attributes": attributes, "intersections": intersections}
     return GroupReport(
@@ -151,6 +151,7 @@ class _Asked:
     pairs: bool
     references: Mapping[str, str]
     positive: str | None
+    tests: int  # in the family of the report's largest gaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,15 @@ def _measure(rows: ScoredRows, codes: GroupCodes, asked: _Asked) -> _Measured:
     measures = measure_groups(counted, estimates, classes, settings)
     compared = [] if codes.attribute == "all" else compare_groups(counted, estimates, settings)
     reference = asked.references.get(codes.attribute)
-    gaps = group_gaps(counted, compared, classes, settings, pairs=asked.pairs, reference=reference)
+    gaps = group_gaps(
+        counted,
+        compared,
+        classes,
+        settings,
+        pairs=asked.pairs,
+        reference=reference,
+        tests=asked.tests,
+    )
     criteria = fairness_criteria(
         counted, compared, gaps, classes, settings, positive=asked.positive
     )
@@ -242,7 +251,10 @@ def _overall(rows: ScoredRows, whole: _Measured) -> dict[str, Any]:
     first = {str(name): value for name, value in whole.table.iloc[0].items()}
     micro = float(metrics.micro(whole.counts[0]))
     skipped = {"attribute", "group", "share", "status"}
-    area = math.nan if rows.scores is None else auroc(rows.labels, rows.scores)
+    # A run that diverged ends with scores of NaN, and its report must still be written.
+    area = math.nan
+    if rows.scores is not None and np.isfinite(rows.scores).all():
+        area = auroc(rows.labels, rows.scores)
     return (
         {"n": int(first["n"]), "unscored": rows.unscored}
         | {name: value for name, value in first.items() if name not in skipped}

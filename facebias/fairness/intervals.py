@@ -7,6 +7,8 @@ docs/statistics.md says what each interval means, and how often it holds the tru
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -298,12 +300,10 @@ class MaxT:
     """How far the differences of all pairs of groups lie from the truth at once.
 
     Attributes:
-        statistic: the largest difference found, in its standard errors.
         largest: shape (B,), the largest deviation of a pair in each replicate, in its standard
             errors; NaN where no pair has any spread.
     """
 
-    statistic: float
     largest: FloatArray
 
     def critical(self, level: float = 0.95) -> float:
@@ -312,12 +312,29 @@ class MaxT:
         # The order statistic above the quantile: between two, the chance would stay below `level`.
         return float(np.quantile(known, level, method="higher")) if known.size else math.nan
 
-    @property
-    def p(self) -> float:
-        """The share of replicates that deviate as far as the largest difference found."""
-        known = self.largest[~np.isnan(self.largest)]
-        reached = int((known >= self.statistic).sum())
-        return (1 + reached) / (1 + known.size) if known.size else math.nan
+    def p_value(self, pairs: Sequence[Combinations]) -> float:
+        """Return the p-value of "all these differences are 0".
+
+        It is at most 1 - `level` exactly where an interval at `critical(level)` leaves out 0: the
+        share of replicates that deviate as far as the last interval that does. Where none deviates
+        so far, it may go below what the replicates can show, to Bonferroni's bound from the pairs'
+        own p-values; below that step both tests have to reject, so neither makes the other loose.
+
+        Args:
+            pairs: the differences that vary so.
+
+        Returns:
+            In (0, 1]; NaN where no pair has any spread.
+        """
+        known = np.sort(self.largest[~np.isnan(self.largest)])
+        if not known.size:
+            return math.nan
+        told = bisect_left(known, True, key=lambda critical: not _leave_out_0(pairs, critical))
+        p = (1 + known.size - told) / (1 + known.size)
+        if told < known.size:
+            return p
+        own = np.concatenate([each.p_value() for each in pairs])
+        return min(p, float(np.nanmin(own)) * own.size)
 
 
 def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
@@ -334,7 +351,7 @@ def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
         replicates: shape (B, G). Pairs whose replicates never vary are passed over.
     """
     deviations = replicates - values
-    largest, statistic = np.full(len(replicates), np.nan), math.nan
+    largest = np.full(len(replicates), np.nan)
     # One group against all later ones at a time: the pairs never stand in memory all at once.
     for first in range(len(values) - 1):
         apart = deviations[:, first, None] - deviations[:, first + 1 :]
@@ -343,9 +360,13 @@ def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
         if spread.any():
             scaled = np.abs(apart[:, spread]) / errors[spread]
             largest = np.fmax(largest, np.fmax.reduce(scaled, axis=1))
-            found = np.abs(values[first] - values[first + 1 :][spread]) / errors[spread]
-            statistic = float(np.fmax(statistic, found.max()))
-    return MaxT(statistic, largest)
+    return MaxT(largest)
+
+
+def _leave_out_0(pairs: Sequence[Combinations], critical: float) -> bool:
+    """Tell whether an interval of any pair leaves out 0."""
+    bounds = (each.interval(critical) for each in pairs)
+    return any(bool(((low > 0) | (high < 0)).any()) for low, high in bounds)
 
 
 def _wilson(share: Array, rows: Array, critical: Array) -> tuple[FloatArray, FloatArray]:

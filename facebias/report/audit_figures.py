@@ -119,12 +119,13 @@ def _forest_panel(
 
 
 def _limits(found: Floats) -> tuple[float, float]:
-    """Return tenths around all values, from 0 where that is near."""
+    """Return tenths around all values, of shares hardly beyond 0 and 1."""
     known = found[np.isfinite(found)]
     if not known.size:
         return 0.0, 1.0
     low, high = np.floor(10 * known.min() - 0.1) / 10, np.ceil(10 * known.max() + 0.1) / 10
-    return float(max(low, -1.0)), float(min(high, 1.02))
+    least = -0.02 if known.min() > -1e-9 else -1.0
+    return float(max(low, least)), float(min(high, 1.02))
 
 
 def difference_forest(rows: pd.DataFrame, title: str, axis: str) -> Figure:
@@ -273,7 +274,7 @@ def reliability(rows: pd.DataFrame, title: str) -> Figure:
         below.plot(sure, filled["n"], f"{shape}-", color=colour, markersize=4)
     axes.set(ylabel="share right", ylim=(0, 1.02))
     below.set(xlabel="probability or confidence", ylabel="faces", xlim=(0, 1.02))
-    below.set_ylim(bottom=0)
+    below.set_ylim(0, 1.1 * max(1, rows["n"].max()))
     for each in (axes, below):
         each.grid(alpha=0.3)
         each.spines[["top", "right"]].set_visible(False)

@@ -32,6 +32,8 @@ _AMPLIFICATION_WORDS = {
     "directional T->A": "directional, label to group",
 }
 
+_BRACKETS = "what rests on too few faces, or is averaged over fewer classes than elsewhere"
+
 _MOST_ROWS = 200  # of a table on the page; all are in its CSV file
 
 
@@ -91,7 +93,11 @@ def of_attribute(audit: Audit, attribute: str) -> pd.DataFrame:
 
 
 def group_table(audit: Audit, attribute: str) -> PageTable:
-    """Return the table of groups: n, share, metrics and recalls, the models below each other."""
+    """Return the table of groups: n, share, metrics and recalls, the models below each other.
+
+    What has another status than "ok" stands in brackets: too few faces, or too few of a class of
+    the test set, so that a macro metric is an average over other classes than elsewhere.
+    """
     classes = audit.settings["classes"]
     recalls = list(classes) if len(classes) <= MOST_CLASSES else []
     wanted = [("accuracy", ""), ("macro_recall", ""), ("macro_f1", "")]
@@ -113,15 +119,15 @@ def group_table(audit: Audit, attribute: str) -> PageTable:
                     *([model] if several else []),
                     f"{n:,}",
                     percent(n / total),
-                    *(_with_interval(cell) for cell in cells[:3]),
-                    *(_with_interval(cell, n=True) for cell in cells[3:]),
+                    *(_marked(cell) for cell in cells[:3]),
+                    *(_marked(cell, n=True) for cell in cells[3:]),
                     status,
                 )
             )
     heads = (*METRICS.values(), *(f"recall of {each}" for each in recalls))
     return _cut(
         PageTable(
-            f"Groups by {attribute}, with 95 % intervals",
+            f"Groups by {attribute}, with 95 % intervals; [in brackets] {_BRACKETS}",
             ("group", *(["model"] if several else []), "n", "share", *heads, ""),
             tuple(lines),
             2 if several else 1,
@@ -488,6 +494,12 @@ def _with_interval(cell: dict[str, Any], *, n: bool = False) -> str:
     low, high = cell["low"], cell["high"]
     span = f" ({100 * low:.0f}–{100 * high:.0f})" if np.isfinite(low) else ""
     return f"{percent(cell['value'])}{span}" + (f" of {int(cell['n']):,}" if n else "")
+
+
+def _marked(cell: dict[str, Any], *, n: bool = False) -> str:
+    """Format a share, in brackets where it cannot be compared with those of other groups."""
+    said = _with_interval(cell, n=n)
+    return said if cell["status"] == "ok" or not np.isfinite(cell["value"]) else f"[{said}]"
 
 
 def _span(row: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from facebias.data.audited import Note
 from facebias.fairness.audit import AGAINST, MODEL, Audit
+from facebias.fairness.significance import holm
 
 MEASURED, SUPPORTED, CANNOT_TELL = "measured", "supported", "cannot tell"
 """The verdicts of statements."""
@@ -46,7 +47,9 @@ def statements(audit: Audit) -> list[Statement]:
     """Return what an audit says of accuracy, model by model, and of the models on the same faces.
 
     A gap is supported where its simultaneous interval leaves out 0, and where the test of all
-    groups being equal is rejected after Holm's adjustment for all largest gaps of the model.
+    groups being equal is rejected after Holm's adjustment for all largest gaps of the model. A
+    difference between two models is supported where its interval leaves out 0, and where faces are
+    independent McNemar's exact test is rejected after Holm's adjustment for all pairs of models.
     """
     said: list[Statement] = []
     for model in audit.models:
@@ -144,7 +147,7 @@ def _gap(audit: Audit, model: str, gaps: pd.DataFrame, n: pd.Series) -> Statemen
     if not np.isfinite(largest["difference"]):
         text = f"By {attribute}, {model}'s accuracies cannot be compared: {among}."
         return Statement(model, attribute, CANNOT_TELL, text)
-    unequal = not largest["p_holm"] > 1 - level
+    unequal = largest["p_holm"] <= 1 - level  # an undefined one rejects nothing
     pair = _surest(gaps) if unequal else None
     if pair is None:
         return Statement(
@@ -187,11 +190,16 @@ def _untold(
     )
     if unequal:
         return (
-            f"By {attribute}, {model}'s accuracies are not all equal (permutation test, allowing "
-            f"for all gaps that are tested: p {_compared(gap['p_holm'])}), but which groups differ "
-            f"cannot be told. {seen}"
+            f"By {attribute}, {model}'s accuracies are not all equal ({_test_name(gap)}, "
+            f"allowing for all gaps that are tested: p {_compared(gap['p_holm'])}), but which "
+            f"groups differ cannot be told. {seen}"
         )
     return f"By {attribute}, it cannot be told whether {model}'s accuracies differ. {seen}"
+
+
+def _test_name(gap: dict[str, Any]) -> str:
+    permuted = str(gap["p_method"]).startswith("permuted")
+    return "permutation test" if permuted else str(gap["p_method"])
 
 
 def _side(side: tuple[str, float], n: pd.Series) -> str:
@@ -238,15 +246,17 @@ def _between_models(audit: Audit) -> Iterator[Statement]:
     if table is None:
         return
     whole = table[(table["attribute"] == "all") & (table["metric"] == "accuracy")]
-    for row in whole.to_dict(orient="records"):
+    allowing = ", allowing for all pairs of models" if len(whole) > 1 else ""
+    for row in whole.assign(p=holm(whole["p"])).to_dict(orient="records"):
         model, other = str(row[MODEL]), str(row[AGAINST])
         if row["difference"] < 0:
             model, other = other, model
             row |= {"low": -row["high"], "high": -row["low"], "difference": -row["difference"]}
         seen = f"{points(row['difference'])} points ({_interval(row, points)})"
-        test = f"; McNemar's test: p {_compared(row['p'])}" if np.isfinite(row["p"]) else ""
+        tested = np.isfinite(row["p"])  # not where a person has several faces
+        test = f"; McNemar's test{allowing}: p {_compared(row['p'])}" if tested else ""
         faces = f"the {int(row['n']):,} faces that both answered"
-        if row["low"] > 0:
+        if row["low"] > 0 and not (tested and row["p"] > 1 - audit.settings["level"]):
             text = f"On {faces}, {model} is right more often than {other}, by {seen}{test}."
             yield Statement(model, "models", SUPPORTED, text)
         else:
@@ -273,4 +283,4 @@ def _sides(gap: dict[str, Any]) -> tuple[tuple[str, float], tuple[str, float]]:
 
 def _interval(row: Any, form: Any = percent) -> str:  # noqa: ANN401 - a row or a dict
     low, high = form(row["low"]), form(row["high"])
-    return f"95 % interval {low} to {high}" if low != "–" else "no interval"
+    return f"interval {low} to {high}" if low != "–" else "no interval"

@@ -16,12 +16,15 @@ SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "auroc": "AUROC"}
 _NOTES = {
     SEEDS: "Mean ± standard deviation over seeds [95 % interval of the mean]. It holds other seeds "
-    "and other faces; of AUROC, gaps and means of folds other seeds alone, by Student's t "
+    "and other faces; of AUROC and means of folds other seeds alone, by Student's t "
     "(summary.csv: interval).",
     FOLDS: "Mean ± standard deviation over folds.",
     MEAN_OF_FOLDS: "Folds share most of their train faces: a spread over folds makes no interval.",
     POOLED: "Pooled folds: each train face scored once, by the run that had it in validation.",
-    GAP: "A gap is the largest of each run between groups that are large enough; it leans high.",
+    GAP: "A largest gap is between the two groups that are named, whose means over the seeds are "
+    "farthest apart of all that are large enough; its interval allows for all pairs having been "
+    "compared. One without names is the mean of each run's own largest: it leans high, and has no "
+    "interval.",
 }
 
 
@@ -97,7 +100,7 @@ def _gaps(rows: pd.DataFrame, keys: Sequence[str], title: str) -> Table:
         printed.add_column(name, justify="right", overflow="fold")
     for _, part in rows.groupby([*keys, "reading"], sort=False, dropna=False):
         first, by_attribute = part.iloc[0], part.set_index("attribute")
-        cells = [_cell(by_attribute.loc[name]) for name in attributes]
+        cells = [_gap_cell(by_attribute.loc[name]) for name in attributes]
         printed.add_row(*(str(first[key]) for key in keys), _counted(first), *cells)
     return printed
 
@@ -119,3 +122,10 @@ def _cell(row: pd.Series) -> str:
     if deviation is not None:
         said += f" ± {decimal(deviation)}"
     return said if low is None else f"{said} [{decimal(low)}, {decimal(high)}]"
+
+
+def _gap_cell(row: pd.Series) -> str:
+    """Format a gap, and between which groups it is, where all runs have the same."""
+    return (
+        _cell(row) if pd.isna(row["first"]) else f"{_cell(row)}\n{row['first']} – {row['second']}"
+    )

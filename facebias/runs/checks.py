@@ -54,15 +54,9 @@ def _check_length(config: DictConfig) -> None:
 
 def _check_shares(config: DictConfig, faces: PreparedFaces) -> None:
     """Refuse a rank without a face: it would wait for the others, or they for it."""
-    count, size = processes(config), config.data.batch_size
+    count = processes(config)
     if count == 1:
         return
-    if size < 2 * count:
-        raise ConfigError(
-            f"data.batch_size is {size}, for {count} processes together",
-            "two faces or more of each batch for each of them",
-            f"set data.batch_size={2 * count} or more, or use fewer trainer.devices",
-        )
     needed = {"train": 2 * count} | dict.fromkeys(set(faces.splits) - {"train"}, count)
     for split, least in needed.items():
         found = len(faces.drawn() if split == "train" else faces.rows(split))

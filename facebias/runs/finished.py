@@ -121,6 +121,7 @@ def _finished(folders: Sequence[Path], name: str) -> list[Path]:
         raise RunError(
             f"{name} has no finished run" + (f" among {len(folders)}" if folders else ""),
             f"folders with {CONFIG} and {STATUS}, of runs that are done",
-            "correct the name, or let its trainings finish",
+            "correct the name, or let its trainings finish; where a finished one lost files, "
+            "lost, delete its status.json, or its folder, and give the same command again",
         )
     return done

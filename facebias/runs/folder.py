@@ -48,8 +48,7 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
             with log_file(folder / LOG):
                 yield folder
         except BaseException as error:
-            with suppress(RunError):  # a full disk takes no status either; the error itself matters
-                _set_status(folder, "failed", restarts, _reason(error))
+            _set_failed(folder, restarts, error)
             raise
         _set_status(folder, "done", restarts)
     finally:
@@ -92,7 +91,11 @@ def _begin_or_go_on(folder: Path, config: DictConfig) -> list[dict[str, Any]]:
         write_json(folder / ENVIRONMENT, environment(config))
         return []
     restarts: list[dict[str, Any]] = before.get("restarts", [])
-    restart = {"at": _now(), "epochs": finished(folder).epochs}
+    try:
+        restart = {"at": _now(), "epochs": finished(folder).epochs}
+    except RunError as error:  # nobody says so later: the run does not begin
+        _set_failed(folder, restarts, error)
+        raise
     return [*restarts, restart | {"after": before.get("reason", "killed")}]
 
 
@@ -258,6 +261,11 @@ def _set_status(
     if restarts:
         content["restarts"] = restarts
     write_json(folder / STATUS, content)
+
+
+def _set_failed(folder: Path, restarts: list[dict[str, Any]], error: BaseException) -> None:
+    with suppress(RunError):  # a full disk takes no status either; the error itself matters
+        _set_status(folder, "failed", restarts, _reason(error))
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
@@ -15,7 +16,7 @@ from facebias.errors import DataError, RunError
 from facebias.fairness.group_metrics import AUROC, DECISION_METRICS, group_metrics
 from facebias.fairness.group_report import SCHEMA_VERSION
 from facebias.fairness.intervals import student_interval
-from facebias.fairness.seeds import pool_folds, seed_measures
+from facebias.fairness.seeds import pool_folds, seed_gaps, seed_measures
 from facebias.fairness.settings import Settings
 from facebias.report.groups import REPORT
 from facebias.runs.finished import read_train_config
@@ -30,6 +31,7 @@ STUDENT = "student over seeds"
 _MEASURED = ["split", "attribute", "group", "metric"]
 _COLUMNS = [
     *("reading", "over", "n", "folds", "fewest_faces", "mean", "sd", "low", "high", "interval"),
+    *("first", "second"),
 ]
 
 
@@ -71,7 +73,7 @@ class FinishedRun:
         return pd.concat([*parts, self._gaps()], ignore_index=True)
 
     def _gaps(self) -> pd.DataFrame:
-        """Return the largest gaps that the run has found between groups."""
+        """Return the largest gaps that the run has found between groups, for itself."""
         rows = [
             {
                 **{"split": split, "attribute": gap["attribute"], "group": GAP},
@@ -114,7 +116,8 @@ def _tables(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise RunError(
             f"a table of {folder} is not there: {error.filename}",
             f"{PREDICTIONS_FILE} and {REPORT}, as a training with callbacks.fairness leaves them",
-            "train it again with callbacks.fairness, or leave the run out",
+            "delete its status.json and give its command again (environment.json has it), with "
+            "callbacks.fairness; or leave the run out",
         ) from error
 
 
@@ -136,8 +139,8 @@ def summarise(runs: Sequence[FinishedRun]) -> pd.DataFrame:
     the 95 % interval of the mean, and `interval` says what it holds. "crossed seeds x faces" (or "x
     persons", where one has several faces): other seeds (initialisation, order, augmentation) and
     other faces of the same kind, see `facebias.fairness.seeds`. "student over seeds": other seeds
-    on these faces, of what has no other (AUROC, gaps, means of folds, groups with too few faces of
-    a class). Folds share most of their train faces, so a spread over folds makes no interval
+    on these faces, of what has no other (AUROC, means of folds, groups with too few faces of a
+    class). Folds share most of their train faces, so a spread over folds makes no interval
     (Bengio & Grandvalet 2004, JMLR 5); there is a mean of folds, and over several seeds an interval
     of these means.
 
@@ -153,8 +156,11 @@ def summarise(runs: Sequence[FinishedRun]) -> pd.DataFrame:
         A row for each combination of settings that differ, split, attribute, group, metric and
         reading ("runs", "mean of folds" or "pooled folds"): over ("seeds" or "folds"), n (how many
         of these), folds (of each), fewest_faces (of the group in a run or pool; NaN for gaps),
-        mean, sd (with n - 1), low, high, interval ("none" without one); NaN where it is undefined
-        in any of them. A gap is the largest one of each run, which leans high.
+        mean, sd (with n - 1), low, high, interval ("none" without one), first and second; NaN where
+        it is undefined in any of them. A largest gap over seeds on the same faces is that of the
+        two groups whose means are farthest apart, `first` and `second`, and its interval allows for
+        all pairs having been looked at. Other largest gaps are means of what each run found for
+        itself, which lean high: they have neither an interval nor a pair.
 
     Raises:
         RunError: if two runs have the same settings, seed and fold, or seeds have no fold in
@@ -207,11 +213,12 @@ def _statistics(values: pd.DataFrame, reading: str, over: str, folds: int) -> pd
         mean=("value", _mean_if_all),
         sd=("value", lambda column: column.std(ddof=1, skipna=False)),
     )
-    # An interval is of independent repetitions, which folds are not.
     low, high = student_interval(found["mean"], found["sd"], found["n"])
-    kept = over == SEEDS
-    found = found.assign(reading=reading, over=over, folds=folds)
-    found = found.assign(low=low if kept else float("nan"), high=high if kept else float("nan"))
+    # An interval is of independent repetitions, which folds are not; and of a quantity chosen
+    # beforehand: the largest gap of a run is above 0 among equal groups too.
+    kept = (found["group"] != GAP) & (over == SEEDS)
+    found = found.assign(reading=reading, over=over, folds=folds, first=None, second=None)
+    found = found.assign(low=np.where(kept, low, np.nan), high=np.where(kept, high, np.nan))
     found["interval"] = found["low"].notna().map({True: STUDENT, False: "none"})
     return found[[*_MEASURED, *_COLUMNS]]
 
@@ -234,33 +241,44 @@ def _with_faces(
 ) -> pd.DataFrame:
     """Let the intervals of metrics hold other faces too, where all seeds have the same faces.
 
-    Student's stay where there are no others: of AUROC, of gaps that each run has picked itself, and
-    of groups with too few faces of a class.
+    Student's stay where there are no others: of AUROC, and of groups with too few faces of a class.
+    A largest gap becomes that of the two groups whose means are farthest apart.
     """
     found = []
     for split, predictions in tables.items():
-        report = runs[0].fairness[split]
-        classes, attributes, intersections = _declared(report)
-        settings = Settings(min_class=report["settings"]["min_class"])
         try:
-            measures = seed_measures(
-                predictions, classes, attributes, intersections=intersections, settings=settings
-            )
+            found.append(_crossed(predictions, runs[0].fairness[split]).assign(split=split))
         except DataError as error:
             logger.warning("intervals of %s hold other seeds alone: %s", split, error.found)
-            continue
-        found.append(measures.assign(split=split))
     if not found:
         return table
-    measures = pd.concat(found)
-    bounds = measures[measures["low"].notna()].set_index(_MEASURED)[["low", "high", "method"]]
+    crossed = pd.concat(found)
     # Micro averages are the accuracy.
     names = table["metric"].str.replace("micro_.*", "accuracy", regex=True)
     keys = pd.MultiIndex.from_frame(table[_MEASURED].assign(metric=names))
-    own = bounds.reindex(keys).reset_index(drop=True)
-    has = own["low"].notna().to_numpy()
-    table.loc[has, ["low", "high", "interval"]] = own[has].to_numpy()
+    own = crossed.set_index(_MEASURED).reindex(keys).set_axis(table.index)
+    has = own["low"].notna() & table["mean"].notna()
+    gap = has & (table["group"] == GAP)
+    for column in ("low", "high", "interval"):
+        table.loc[has, column] = own.loc[has, column]
+    for column in ("mean", "sd", "first", "second"):
+        table.loc[gap, column] = own.loc[gap, column]
     return table
+
+
+def _crossed(predictions: Sequence[pd.DataFrame], report: Mapping[str, Any]) -> pd.DataFrame:
+    """Return metrics and largest gaps that have an interval over seeds and faces."""
+    classes, attributes, intersections = _declared(report)
+    judged = {name: report["settings"][name] for name in ("min_group", "min_class")}
+    asked: dict[str, Any] = {"intersections": intersections, "settings": Settings(**judged)}
+    measures = seed_measures(predictions, classes, attributes, **asked)
+    gaps = seed_gaps(predictions, classes, attributes, **asked)
+    gaps = gaps[gaps["kind"] == "largest"].assign(group=GAP)
+    # The standard error of the mean of the seeds gives back their deviation.
+    gaps["sd"] = gaps["seed_error"] * gaps["seeds"] ** 0.5
+    found = pd.concat([part[part["low"].notna()] for part in (measures, gaps)])
+    names = {"method": "interval", "difference": "mean"}
+    return found.rename(columns=names)
 
 
 def _pools(runs: Sequence[FinishedRun]) -> dict[int, pd.DataFrame]:
@@ -280,7 +298,7 @@ def _pools(runs: Sequence[FinishedRun]) -> dict[int, pd.DataFrame]:
     return pools
 
 
-def _declared(report: dict[str, Any]) -> tuple[Any, Any, Any]:
+def _declared(report: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Return classes, attributes and intersections that a run was measured with."""
     settings = report["settings"]
     return settings["classes"], settings["attributes"], settings["intersections"]

@@ -201,7 +201,8 @@ def _results(folder: Path) -> RunResults:
         raise RunError(
             f"a table of {folder} is gone: {error}",
             "all that a finished training leaves",
-            "train it again, or compare others",
+            "delete its status.json and give its command again (environment.json has it), or "
+            "compare others",
         ) from error
 
 

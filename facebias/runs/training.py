@@ -23,6 +23,7 @@ from facebias.runs.folder import ENVIRONMENT
 from facebias.runs.media import show_run
 from facebias.runs.ranks.rank import ALONE, Rank
 from facebias.runs.resume import last_checkpoint, recorded_threads
+from facebias.runs.same_faces import refuse_other_faces
 
 
 def train_in_process(config: DictConfig, folder: Path, rank: Rank = ALONE) -> None:
@@ -37,15 +38,17 @@ def train_in_process(config: DictConfig, folder: Path, rank: Rank = ALONE) -> No
         rank: this process's place; the first rank alone writes what is not a rank's own.
 
     Raises:
-        FacebiasError: for data, models or folders that do not fit.
+        FacebiasError: for data, models or folders that do not fit, and data that changed meanwhile.
     """
     torch.set_num_threads(recorded_threads(folder))
     pl.seed_everything(config.seed, verbose=False)
     faces = _prepared(config, rank)
+    last = last_checkpoint(folder)
     if rank.first:
+        if last is not None:
+            refuse_other_faces(folder, faces)
         faces.write(folder)
     counts = torch.tensor(faces.class_counts())
-    last = last_checkpoint(folder)
     model = assemble_classifier(config, counts, faces.statistics, resumed=last is not None)
     check_training(config, model, faces)
     loaders = assemble_datamodule(config, faces, finished(folder).epochs)

@@ -175,3 +175,18 @@ def test_what_cannot_be_measured_is_refused_in_words() -> None:
         audit(table.assign(predicted=None))
     with pytest.raises(DataError, match="undeclared predicted class"):
         audit(table.assign(predicted="x"), groups=["race"])
+    with pytest.raises(DataError, match="1 ids come more than once, such as 7"):
+        audit(table.assign(id=[7, 7, *range(100, 498)]), groups=["race"])
+    with pytest.raises(DataError, match=r"in the column 'sure' are outside 0..1, such as 75"):
+        audit(table.assign(sure=75.0), probabilities="none", confidence="sure")
+
+
+def test_a_row_without_scores_leaves_auroc_undefined_and_is_counted() -> None:
+    table = faces()
+    table.loc[3, ["p_f", "p_m"]] = np.nan
+    found = audit(table, **FEW)
+    assert np.isnan(found.reports["predicted"].overall["auroc"])
+    scores = found.tables["scores"]
+    whole = scores[(scores["attribute"] == "all") & (scores["metric"] == "auroc")]
+    assert whole["status"].str.contains("1 of 400 rows lack scores").all()
+    assert found.reports["predicted"].overall["accuracy"] > 0.5

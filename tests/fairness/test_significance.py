@@ -53,6 +53,7 @@ def permuted(
     eligible: list[bool] | None = None,
     within_label: bool = False,
     permutations: int = 1000,
+    further: int = 0,
 ) -> PermutationTest:
     return permutation_test(
         found,
@@ -60,6 +61,7 @@ def permuted(
         eligible=np.array(eligible or [True] * len(found.groups)),
         within_label=within_label,
         permutations=permutations,
+        further=further,
         rng=np.random.default_rng(0),
     )
 
@@ -188,14 +190,15 @@ def test_persons_of_one_label_are_permuted_within_it_and_others_among_all() -> N
         assert permuted(found, "macro_recall", within_label=True).method == method
 
 
-def test_persons_in_several_groups_get_the_bootstrap() -> None:
+def test_persons_in_several_groups_cannot_change_them() -> None:
     rng = np.random.default_rng(0)
     persons, groups = np.repeat(np.arange(60), 4), np.tile([0, 0, 1, 2], 60)
     predicted = (rng.random(240) < 0.3).astype(int)
     found = counted(groups, np.zeros(240, int), predicted, persons)
     whole = permuted(found)
-    assert (whole.method, whole.permutations) == ("max-t bootstrap", 200)
-    assert whole.reason
+    assert (whole.method, whole.permutations) == ("none", 0)
+    assert np.isnan(whole.p)
+    assert "several groups" in whole.reason
     # The rows of groups that are left out do not count: nobody is in both 0 and 2 then.
     persons = np.where(groups == 2, 100 + persons, persons)
     split = counted(groups, np.zeros(240, int), predicted, persons)
@@ -224,8 +227,17 @@ def test_all_right_against_all_wrong_is_as_far_apart_as_can_be() -> None:
     found = permuted(counted(groups, np.zeros(60, int), groups))
     assert found.statistic == np.inf
     assert found.p == pytest.approx(1 / 1001)
+    more = permuted(counted(groups, np.zeros(60, int), groups), further=1500)
+    assert more.p == pytest.approx(1 / 2501)
+    assert more.permutations == 2500
     alike = permuted(counted(groups, np.zeros(60, int), np.zeros(60, int)))
     assert (alike.statistic, alike.p) == (0, 1)
+
+
+def test_no_more_is_drawn_where_a_permutation_reached_what_was_found() -> None:
+    predicted = np.arange(60) % 3 % 2
+    found = counted(np.arange(60) % 2, np.zeros(60, int), predicted)
+    assert permuted(found, further=1500) == permuted(found)
 
 
 def test_permuting_many_groups_in_chunks_keeps_the_p_value(monkeypatch: pytest.MonkeyPatch) -> None:

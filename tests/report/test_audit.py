@@ -14,7 +14,9 @@ from PIL import Image
 from facebias.data.audited import Note
 from facebias.fairness.audit import Audit, audit
 from facebias.report import audit_figures
+from facebias.report import audit_pictures as pictures
 from facebias.report.audit_page import sections
+from facebias.report.audit_tables import group_table
 from facebias.report.audit_words import CANNOT_TELL, SUPPORTED, Statement, note_words, statements
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -153,12 +155,55 @@ def test_every_kind_of_picture_is_drawn_and_the_same_each_time(
                 image.verify()
 
 
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([0.0, 0.3, 1.0], -0.02, 1.02),
+        ([0.0, 0.0, 0.12], -0.02, 0.2),
+        ([0.55, 0.7, 0.72], 0.5, 0.8),
+        ([-0.3, 0.1, 0.4], -0.4, 0.5),
+        ([np.nan], 0.0, 1.0),
+    ],
+)
+def test_an_axis_of_shares_hardly_leaves_0_to_1_and_cuts_no_value(
+    values: list[float], low: float, high: float
+) -> None:
+    rows = pd.DataFrame({"model": "one", "class": "", "value": values, "status": "ok"})
+    rows = rows.assign(group=[str(place) for place in range(len(values))])
+    sizes = pd.Series(100, index=rows["group"])
+    rows = rows.assign(low=rows["value"], high=rows["value"])
+    figure = audit_figures.forest(rows, sizes, ["one"], "title", "accuracy")
+    assert figure.axes[0].get_xlim() == pytest.approx((low, high))
+
+
+def test_the_counts_below_a_reliability_curve_are_drawn_whole(found: Audit) -> None:
+    (picture,) = pictures.reliability_curves(found)
+    below = picture.figure.axes[1]
+    highest = max(np.max(line.get_ydata()) for line in below.get_lines())
+    bottom, top = below.get_ylim()
+    assert bottom == 0
+    assert top > 1.05 * highest > 0
+
+
 def test_every_table_has_a_cell_for_every_column_and_says_n(found: Audit) -> None:
     for section in sections(found):
         for table in (*section.tables, *section.folded):
             assert {len(row) for row in table.rows} <= {len(table.columns)}
             said = "n" in table.columns or any("(n = " in cell for cell in table.rows[0])
             assert said, table.caption
+
+
+def test_a_macro_metric_over_other_classes_than_elsewhere_stands_in_brackets() -> None:
+    table = faces([0.9, 0.7, 0.8], 120)
+    few = table.index[(table["race"] == "group 1") & (table["label"] == "m")][3:]
+    found = audit(table.drop(index=few), groups=["race"], replicates=100)
+    shown = group_table(found, "race")
+    assert "[in brackets]" in shown.caption
+    rows = {row[0]: dict(zip(shown.columns, row, strict=True)) for row in shown.rows}
+    assert rows["group 1"]["macro F1"].startswith("[")
+    assert rows["group 1"]["recall of m"].startswith("[")
+    assert not rows["group 1"]["accuracy"].startswith("[")
+    assert not any(cell.startswith("[") for cell in rows["group 0"].values())
 
 
 def test_references_have_a_table_of_their_own() -> None:

@@ -1,22 +1,28 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from omegaconf import DictConfig
 
+from facebias.data.statistics import PixelStatistics
 from facebias.errors import RunError
 from facebias.runs import training
+from facebias.runs.assemble import assemble_faces
 from facebias.runs.checkpoint_files import WholeCheckpoints
 from facebias.runs.checkpoints import Finished, finished
 from facebias.runs.folder import open_run
 from facebias.runs.metrics_file import MetricsFile
 from facebias.runs.metrics_rows import read_rows
 from facebias.runs.resume import drop_unfinished, last_checkpoint, recorded_threads
+from facebias.runs.same_faces import refuse_other_faces
 from facebias.train import train
-from tests.drawn_faces import write_class_folders
+from tests.drawn_faces import CLASSES, write_class_folders
 from tests.resumed import StopAt, Stopped, add_callback, assert_same_results
 from tests.trained import compose_train
 
@@ -156,8 +162,60 @@ def test_a_broken_checkpoint_is_told(begun: DictConfig, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"last\.ckpt cannot be read") as refused:
             train(begun)
         assert refused.value.todo
+        status = json.loads((tmp_path / "run" / "status.json").read_text())
+        assert status["status"] == "failed"
+        assert "last.ckpt cannot be read" in status["reason"]
         with pytest.raises(RunError, match=r"last\.ckpt cannot be read"):
             WholeCheckpoints().load_checkpoint(file, weights_only=True)
+
+
+def test_data_that_changed_meanwhile_is_refused_and_its_record_kept(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    faces = write_class_folders(tmp_path / "faces", train=12, test=4)
+    config = compose_train(tmp_path, faces, *OPTIONS)
+    start(config, StopAt("on_train_batch_start", epoch=1))
+    files = [tmp_path / "run" / name for name in ("split.parquet", "normalisation.json")]
+    before = [file.read_bytes() for file in files]
+    gone = sorted((faces / "train" / "happy").glob("*.png"))[:3]
+    for image in gone:
+        image.rename(tmp_path / image.name)
+    with pytest.raises(RunError, match="the data has changed since the run") as refused:
+        train(config)
+    assert re.search(r"\b3 faces gone \(such as ", refused.value.found)
+    assert "paths.run=FOLDER" in refused.value.todo
+    assert [file.read_bytes() for file in files] == before
+    for image in gone:
+        (tmp_path / image.name).rename(image)
+    assert_same_results(train(config), undisturbed)
+
+
+def test_a_training_goes_on_with_the_same_faces_alone(begun: DictConfig, tmp_path: Path) -> None:
+    folder, faces = tmp_path / "run", assemble_faces(begun)
+    refuse_other_faces(folder, faces)
+    rows = faces.table.rows
+    train_rows = rows.index[(rows["split"] == "train") & (rows["left_out"] == "")]
+
+    def refused(rows: pd.DataFrame, **other: Any) -> str:  # noqa: ANN401
+        changed = replace(faces, table=faces.table.with_rows(rows), **other)
+        with pytest.raises(RunError) as error:
+            refuse_other_faces(folder, changed)
+        return error.value.found
+
+    one, two = train_rows[0], train_rows[:2]
+    changed = rows.copy()
+    changed.loc[two, "split"] = "validation"
+    changed.loc[one, "label"] = next(c for c in CLASSES if c != rows.loc[one, "label"])
+    assert f"2 faces with another label, split (such as {rows.loc[one, 'id']})" in refused(changed)
+    left_out = rows.assign(left_out=rows["left_out"].where(rows.index != one, "a copy"))
+    assert f"1 face gone (such as {rows.loc[one, 'id']})" in refused(left_out)
+    assert f"{len(faces.table.used())} faces with another draws" in refused(rows.assign(draws=1))
+    renamed = refused(rows.assign(id=rows["id"].where(rows.index != one, "somebody")))
+    assert "1 face new (such as somebody); 1 face gone" in renamed
+    darker = PixelStatistics(faces.statistics.mean * np.float32(0.5), faces.statistics.deviation)
+    assert "train faces have other pixels" in refused(rows, statistics=darker)
+    (folder / "split.parquet").write_bytes(b"half")
+    assert "cannot be read" in refused(rows)
 
 
 def test_a_run_without_a_finished_epoch_begins_anew_with_any_configuration(

@@ -111,6 +111,24 @@ def first_host(listed: str) -> str:
     return "".join(part or "" for part in found.groups())
 
 
+def refuse_small_batch(config: DictConfig) -> None:
+    """Refuse batches that leave a process without faces to train on.
+
+    Args:
+        config: a checked `facebias.schemas.Train`.
+
+    Raises:
+        ConfigError: if a batch has fewer than two faces a process, as batch norm needs.
+    """
+    count, size = processes(config), config.data.batch_size
+    if count > 1 and size < 2 * count:
+        raise ConfigError(
+            f"data.batch_size is {size}, for {count} processes together",
+            "two faces or more of each batch for each of them",
+            f"set data.batch_size={2 * count} or more, or use fewer trainer.devices",
+        )
+
+
 def refuse_several(config: DictConfig, verb: str) -> None:
     """Refuse more than one process for a verb that runs in one.
 

@@ -55,8 +55,8 @@ def train_in_ranks(config: DictConfig, folder: Path, threads: int) -> None:
     logs = folder / RANKS
     shutil.rmtree(logs, ignore_errors=True)  # of an attempt before
     logs.mkdir()
-    others = [f"{rank}:3" for rank in range(1, local_processes(config))]
-    logged = [f"--log-dir={logs}", f"--redirects={','.join(['0:2', *others])}"]
+    # What is printed, the worker redirects: torchrun's list by rank knows ranks of one digit only.
+    logged = [f"--log-dir={logs}", "--redirects=2"]
     worker = ["--config", str((folder / _CONFIG).absolute())]
     command = _torchrun(config, node_of(config), logged, worker)
     with (logs / TORCHRUN_LOG).open("wb") as log, _heard(logs):

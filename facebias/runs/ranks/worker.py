@@ -25,6 +25,8 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", help="the first node's ranks tell those of the others")
     given = parser.parse_args().config
+    if given is not None and os.environ["LOCAL_RANK"] != "0":
+        _print_to_file()
     # Late: importing takes seconds, and from here on no rank outlives torchrun.
     from facebias.runs.ranks.rank import join
 
@@ -37,6 +39,13 @@ def main() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _print_to_file() -> None:
+    """Have what this rank prints in a file beside that of its errors, as torchrun names it."""
+    folder = Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent
+    with (folder / "stdout.log").open("wb") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
 
 
 def _train(file: Path, rank: "Rank") -> int:

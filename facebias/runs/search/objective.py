@@ -7,10 +7,19 @@ from typing import Any
 from facebias.errors import ConfigError, RunError
 from facebias.runs.checkpoints import finished
 from facebias.runs.metrics_rows import METRICS, read_rows
-from facebias.runs.sweeps.plan import Job
+from facebias.runs.sweeps.plan import Job, comparable
 
-# Where these differ, validation has other faces.
-_FACES = ("root", "side_table", "seed", "folds", "stratify", "copies", "reader")
+# Where these differ, so do the validation faces, how many of them are measured, how often, or what
+# a group's metric counts.
+_SAME = (
+    "checkpoint.monitor",
+    *("data.root", "data.side_table", "data.seed", "data.folds", "data.fold", "data.stratify"),
+    *("data.copies", "data.reader"),
+    *("trainer.limit_val_batches", "trainer.overfit_batches"),
+    *("trainer.check_val_every_n_epoch", "trainer.val_check_interval"),
+    "callbacks.fairness",
+)
+_INSTEAD = {"data.fold": "; fold=0,1 runs every trial with each"}
 _METRICS_FILE = "facebias.runs.metrics_file.MetricsFile"
 
 
@@ -47,15 +56,15 @@ def refuse_incomparable(jobs: Sequence[Job]) -> None:
     """Refuse a search whose trials would not be measured with one measure on the same faces.
 
     Args:
-        jobs: in which each choice and each end of the space comes once.
+        jobs: in which each choice and each end of the space comes once, all of one repeat.
 
     Raises:
         ConfigError: names the key that must not vary.
     """
     monitor = str(jobs[0].config["checkpoint"]["monitor"])
-    _refuse_varied(jobs, ["checkpoint.monitor", *(f"data.{key}" for key in _FACES)])
+    _refuse_varied(jobs, _SAME)
     if monitor.endswith("loss"):  # it smooths labels and weighs classes as training does
-        _refuse_varied(jobs, ["classifier"], "checkpoint.monitor=validation/macro_f1")
+        _refuse_varied(jobs, ["classifier"], ", or take checkpoint.monitor=validation/macro_f1")
     for job in jobs:
         nodes = [node for node in job.config["logger"].values() if node]
         if all(node["_target_"] != _METRICS_FILE for node in nodes):
@@ -70,16 +79,18 @@ def _refuse_varied(jobs: Iterable[Job], keys: Iterable[str], todo: str = "") -> 
     first, *others = jobs
     for key in keys:
         for job in others:
-            if _at(first.config, key) != _at(job.config, key):
+            if _at(comparable(first), key) != _at(comparable(job), key):
                 raise ConfigError(
                     f"{key} differs between {first.title} and {job.title}",
-                    "trials that are measured with one measure on the same validation faces",
-                    f"leave {key} out of the search" + (f", or search by {todo}" if todo else ""),
+                    "trials that are measured with one measure, equally often, on the same "
+                    "validation faces: else the best one may be the one that was measured best",
+                    f"leave {key} out of the search{_INSTEAD.get(key, todo)}",
                 )
 
 
 def _at(config: dict[str, Any], key: str) -> Any:  # noqa: ANN401
+    """Return what stands at a key; None where nothing does."""
     node: Any = config
     for name in key.split("."):
-        node = node[name]
+        node = node.get(name) if isinstance(node, dict) else None
     return node

@@ -45,7 +45,8 @@ def run_search(
     space = read_space(overrides)
     folder = sweep_folder(master)
     corners = compose_jobs(context, master, task.schema, list(space.corners()))
-    refuse_incomparable(corners)
+    # Repeats come last, and may have other faces: every trial runs with each.
+    refuse_incomparable(corners[: len(corners) - len(space.repeats) + 1])
     if corners[0].config["dry_run"]:
         _show(folder, space, options, corners[0], task)
         return

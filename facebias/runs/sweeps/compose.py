@@ -25,7 +25,7 @@ def sweep_folder(master: DictConfig) -> Path:
         ConfigError: if `sweep` is no name of a folder.
     """
     name = master.get("sweep")
-    if name is not None and (Path(str(name)).name != str(name)):
+    if name is not None and (Path(str(name)).name != str(name) or name in ("", "..")):
         raise ConfigError(f"sweep is {name!r}", "the name of a folder", "correct sweep=NAME")
     folder = Path(master.hydra.sweep.dir).absolute()
     with read_write(master), open_dict(master.hydra):

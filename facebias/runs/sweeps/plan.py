@@ -118,14 +118,29 @@ def read_plan(folder: Path) -> list[Job] | None:
         return None
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["jobs"]
-        return [
-            Job(row["number"], row["folder"], tuple(row["overrides"]), row["config"])
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        return [_job(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path} cannot be read: {error!r}", "the plan of a sweep", "choose another sweep=NAME"
+            f"{path} cannot be read as a plan of this version: {error!r}",
+            "the plan of a sweep: number, folder, overrides and config of each job",
+            "choose another sweep=NAME",
         ) from error
+
+
+def _job(row: dict[str, Any]) -> Job:
+    """Return the job of a row of a plan.
+
+    Raises:
+        KeyError, TypeError: if something is missing, or of another type.
+    """
+    job = Job(row["number"], row["folder"], tuple(row["overrides"]), row["config"])
+    if not (isinstance(job.number, int) and isinstance(job.folder, str)):
+        raise TypeError(f"job {job.number!r} in the folder {job.folder!r}")
+    if not (isinstance(job.config, dict) and isinstance(job.config["paths"]["run"], str)):
+        raise TypeError(f"job {job.number} has no configuration with paths.run")
+    if not isinstance(job.config["threads"], int):
+        raise TypeError(f"job {job.number} has {job.config['threads']!r} threads")
+    return job
 
 
 def go_on(folder: Path, jobs: Sequence[Job], planned: Sequence[Job]) -> list[Job]:

@@ -14,9 +14,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from facebias.errors import FacebiasError, RunError
-from facebias.runs.folder import STATUS, mark_failed, run_state
+from facebias.errors import ConfigError, FacebiasError, RunError
+from facebias.runs.folder import CONFIG, STATUS, mark_failed, run_state
 from facebias.runs.ranks.processes import local_processes
+from facebias.runs.same_config import changed_keys
 from facebias.runs.sweeps.compose import compose_jobs, sweep_folder
 from facebias.runs.sweeps.launch import BUG, DONE, MENDABLE, Launch
 from facebias.runs.sweeps.plan import Job, go_on, read_plan, refuse_twins, write_plan
@@ -83,12 +84,29 @@ def _planned(folder: Path, jobs: Sequence[Job], launcher: DictConfig) -> list[Jo
     plan = read_plan(folder)
     if plan is not None:
         return go_on(folder, jobs, plan)
+    _refuse_other_runs(folder, jobs)
     return [
         job
         if job.config["threads"] is not None
         else job.changed(threads=job_threads(launcher, len(jobs), local_processes(job.resolved())))
         for job in jobs
     ]
+
+
+def _refuse_other_runs(folder: Path, jobs: Sequence[Job]) -> None:
+    """Refuse runs of another configuration in a folder whose plan is gone."""
+    lines = [
+        f"  {job.title}, {job.folder}: {key}: {old} -> {new}"
+        for job in jobs
+        if (job.run / CONFIG).is_file()
+        for key, (old, new) in changed_keys(job.run / CONFIG, job.resolved()).items()
+    ]
+    if lines:
+        raise ConfigError(
+            f"{folder} has no plan, and runs of another configuration:\n" + "\n".join(lines),
+            "runs of these jobs, or none",
+            "choose another sweep=NAME, or give the command that began this one",
+        )
 
 
 def job_threads(launcher: DictConfig, jobs: int, processes: int) -> int:

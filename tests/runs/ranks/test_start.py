@@ -10,9 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.api import Std
+from torch.distributed.run import config_from_args, parse_args
 
-from facebias.errors import DataError
-from facebias.runs.ranks.start import RANKS
+from facebias.errors import ConfigError, DataError
+from facebias.runs.ranks import start
+from facebias.runs.ranks.start import RANKS, train_in_ranks
 from facebias.train import train
 from tests.trained import compose_train
 
@@ -40,6 +43,8 @@ def test_two_ranks_leave_the_folder_of_one_run(tmp_path: Path, faces_root: Path)
     )
     assert {"report.html", "cam", "fairness.csv"} <= {path.name for path in run.iterdir()}
     assert len(list((run / RANKS).glob("*/attempt_0/*/stderr.log"))) == 2
+    printed = (run / RANKS).glob("*/attempt_0/*/stdout.log")
+    assert [file.parent.name for file in printed] == ["1"]  # the first rank's is shown
     assert not list((run / RANKS).glob("error*"))
     loaded = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert loaded["epoch"] == 1
@@ -61,6 +66,50 @@ def test_what_the_parent_of_ranks_needs_loads_no_lightning() -> None:
     loaded = set(done.stdout.split())
     assert "facebias.runs.resume" in loaded
     assert not loaded & {"lightning", "torch"}
+
+
+def test_torchrun_understands_the_command_of_eleven_ranks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, faces_root: Path
+) -> None:
+    commands: list[list[str]] = []
+
+    def remember(command: list[str], *_: object, **__: object) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(start, "_run", remember)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # else torchrun's parser sets it
+    several = compose_train(tmp_path, faces_root, "trainer=ddp_cpu", "trainer.devices=11")
+    train_in_ranks(several, tmp_path, threads=1)
+    asked, _, worker = config_from_args(parse_args(commands[0][3:]))  # type: ignore[no-untyped-call]
+    assert asked.nproc_per_node == 11
+    assert getattr(asked.logs_specs, "_redirects", None) == Std.ERR
+    assert worker[-2:] == ["--config", str(tmp_path / "config.yaml")]
+
+
+def test_what_another_rank_prints_lies_beside_its_errors(tmp_path: Path) -> None:
+    code = (
+        "import os; from facebias.runs.ranks.worker import _print_to_file; _print_to_file();"
+        "print('said', flush=True); os.system('echo said by a child')"
+    )
+    environment = os.environ | {"TORCHELASTIC_ERROR_FILE": str(tmp_path / "error.json")}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    assert done.stdout == b""
+    assert (tmp_path / "stdout.log").read_text() == "said\nsaid by a child\n"
+
+
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+def test_more_ranks_than_a_batch_has_faces_for_are_refused_before_anything_starts(
+    tmp_path: Path, dry_run: str
+) -> None:
+    several = ("trainer=ddp_cpu", "trainer.devices=200", "data.batch_size=8")
+    config = compose_train(tmp_path, Path("/no/such/folder"), *several, f"dry_run={dry_run}")
+    with pytest.raises(ConfigError, match=r"data\.batch_size is 8, for 200 processes") as refused:
+        train(config)
+    assert "data.batch_size=400" in refused.value.todo
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -251,6 +251,14 @@ def test_a_sweep_is_no_search_and_a_search_no_sweep(
         (["optimizer.rl=interval(0.1,0.2)"], "rl"),
         (["data.seed=0,1"], "data.seed differs between"),
         (["checkpoint.monitor=validation/loss,validation/accuracy"], "checkpoint.monitor differs"),
+        (["data.fold=0,1"], "leave data.fold out of the search; fold=0,1 runs every trial"),
+        (["fold=0,1", "data.fold=0,1"], "data.fold differs"),
+        (["trainer.limit_val_batches=interval(0.1,1.0)"], "trainer.limit_val_batches differs"),
+        (["+trainer.overfit_batches=0.0,0.5"], "trainer.overfit_batches differs"),
+        (["+trainer.check_val_every_n_epoch=range(1,3)"], "check_val_every_n_epoch differs"),
+        (["+trainer.val_check_interval=0.5,1.0"], "trainer.val_check_interval differs"),
+        (["callbacks.fairness.min_group=5,30"], "measured with one measure, equally often"),
+        (["callbacks.fairness.intersections=null,[[gender,age]]"], "callbacks.fairness differs"),
         (["classifier.label_smoothing=0.0,0.1"], "classifier differs"),
         ([LR, "~logger.csv"], "has no logger.csv"),
         ([LR, "hydra.sweeper.sampler=grid"], "sampler is 'grid'"),
@@ -275,6 +283,12 @@ def test_label_smoothing_can_be_searched_by_a_metric_that_it_does_not_change(
 ) -> None:
     monitor = "checkpoint.monitor=validation/macro_f1"
     assert search(_trials(1), "classifier.label_smoothing=0.0,0.1", monitor) == 0
+
+
+def test_repeats_may_have_faces_of_their_own(search: Command, verb: IdleVerb) -> None:
+    assert search(_trials(1), LR, "seed=1,2", "fold=0,1", "data.seed=${seed}") == 0
+    found = [(config.data.seed, config.data.fold) for config in verb.configs]
+    assert found == [(1, 0), (1, 1), (2, 0), (2, 1)]
 
 
 def test_a_search_without_optuna_names_the_extra(

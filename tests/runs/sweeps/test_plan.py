@@ -56,6 +56,16 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
         read_plan(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "config", [{}, None, [], {"paths": {"run": "/x"}}, {"paths": {}, "threads": 1}, {"threads": 1}]
+)
+def test_a_plan_with_a_job_that_is_none_is_refused(tmp_path: Path, config: object) -> None:
+    row = {"number": 0, "folder": "0_x", "overrides": [], "config": config}
+    (tmp_path / PLAN).write_text(json.dumps({"jobs": [row]}))
+    with pytest.raises(ConfigError, match="cannot be read as a plan of this version"):
+        read_plan(tmp_path)
+
+
 @given(st.permutations(range(5)))
 def test_the_order_of_the_values_changes_neither_numbers_nor_folders(order: list[int]) -> None:
     planned = _jobs(0, 1, 2, 3, 4)

@@ -122,6 +122,20 @@ def test_a_changed_plan_is_refused_and_nothing_runs(
     assert (verb.seeds(), (swept_folder() / PLAN).read_bytes()) == ([], before)
 
 
+def test_runs_whose_plan_is_gone_are_taken_only_where_their_configuration_is_the_same(
+    sweep: Command, verb: IdleVerb, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=1,2", "sweep=mine") == 0
+    (swept_folder() / PLAN).unlink()
+    verb.configs.clear()
+    assert sweep("seed=1,2", "sweep=mine", "optimizer.lr=0.5") == 2
+    error = capsys.readouterr().err
+    assert "1_train_seed2: optimizer.lr: " in error
+    assert not (swept_folder() / PLAN).exists()
+    assert sweep("seed=1,2", "sweep=mine") == 0
+    assert verb.seeds() == []
+
+
 def test_equal_jobs_are_refused(sweep: Command, verb: IdleVerb, tmp_path: Path) -> None:
     assert sweep("seed=1,1") == 2
     assert (verb.seeds(), list(tmp_path.iterdir())) == ([], [])
@@ -133,6 +147,9 @@ def test_equal_jobs_are_refused(sweep: Command, verb: IdleVerb, tmp_path: Path) 
         (["seed=1,-2", "sweep=mine"], "job 1 (data.root=x seed=-2 sweep=mine): seed is -2"),
         (["seed=1,2", "sweep=a,b"], "sweep is 'a' in one job"),
         (["seed=1,2", "sweep=../b"], "sweep is '../b'"),
+        (["seed=1,2", "sweep=.."], "sweep is '..'"),
+        (["seed=1,2", "sweep=."], "sweep is '.'"),
+        (["seed=1,2", "sweep="], "sweep is ''"),
         (["seed=1,2", "paths.run=one"], "paths.run is one"),
         (["seed=1,2", "hydra.sweep.subdir=one"], "share the folder"),
     ],
