@@ -223,6 +223,7 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
         for section in sections(audit(table, groups=["race"], replicates=100)):
             for picture in section.pictures:
                 audit_figures.save(picture.figure, tmp_path / picture.name)
+    assert len(list(tmp_path.glob("*.svg"))) == len(list(tmp_path.glob("*.png"))) > 0
 
 
 def lightness(colours: np.ndarray) -> np.ndarray:
