@@ -1,11 +1,12 @@
 """Finding the layer whose activations the maps are made of."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +97,67 @@ def find_layer(model: nn.Module, images: Tensor | Sequence[int], name: str = "au
     raise _too_coarse(outputs)
 
 
+def find_stages(model: nn.Module, images: Tensor | Sequence[int]) -> tuple[str, ...]:
+    """Return the layers that LayerCAM fuses: the last of each size, shallow ones first.
+
+    Each is fit as `find_layer` describes, and the last of them is what that finds. So resnet18 at
+    112 px gives act1, layer1, layer2 and layer3: 56, 28, 14 and 7 cells a side.
+
+    Args:
+        model: maps images to logits; it is left as found.
+        images: an example, or a shape, as for `find_layer`.
+
+    Returns:
+        The names, as in `model.named_modules()`.
+
+    Raises:
+        ModelError: no layer has 7 x 7 cells.
+    """
+    stages: dict[tuple[int, int], str] = {}
+    with explaining(model):
+        example = _example(model, images)
+        outputs, _ = _census(model, example)
+        for output in reversed(outputs):
+            if output.size in stages or not _eligible(model, output):
+                continue
+            if _carries_everything(model, example, output.name):
+                stages[output.size] = output.name
+    if not stages:
+        raise _too_coarse(outputs)
+    return tuple(reversed(stages.values()))
+
+
+def find_pooled(model: nn.Module, images: Tensor, name: str = "auto") -> tuple[str, str]:
+    """Return the layer that the head averages, and the head: what CAM is defined for.
+
+    The head is the last `nn.Linear`; it must give the logits, and what it is given must be the
+    mean of each channel of the layer. Both are checked on numbers.
+
+    Args:
+        model: maps images to logits; it is left as found.
+        images: (N, C, H, W), of which the first is used.
+        name: "auto", or the dotted name of the layer.
+
+    Returns:
+        The names of the layer and of the head. "auto" is the last such layer, however few its
+        cells.
+
+    Raises:
+        ModelError: the head is no average and linear layer, or does not average the layer named.
+    """
+    with explaining(model), torch.no_grad():
+        logits, means, linear = _heads(model, _example(model, images))
+    if not linear or not torch.allclose(linear[-1].output, logits):
+        raise _no_average("its logits are not what a linear layer gives")
+    head = linear[-1]
+    fit = [each for each, mean in means if _same(mean, head.input)]
+    if not fit:
+        raise _no_average(f"what {head.name!r} is given is not the mean of each channel of a layer")
+    if name not in ("auto", *fit):
+        raise _no_average(f"its head averages {fit[-1]!r}, not {name!r}")
+    return (fit[-1] if name == "auto" else name), head.name
+
+
 def named_layer(model: nn.Module, name: str) -> nn.Module:
     """Return the module of a dotted name.
 
@@ -182,6 +244,60 @@ def _carries_everything(model: nn.Module, example: Tensor, name: str) -> bool:
     with _hooked(model, cut):
         logits = model(example)
     return not logits.requires_grad
+
+
+class _Linear(NamedTuple):
+    """What a linear layer was given and what it made of it."""
+
+    name: str
+    input: Tensor
+    output: Tensor
+
+
+def _heads(
+    model: nn.Module, example: Tensor
+) -> tuple[Tensor, list[tuple[str, Tensor]], list[_Linear]]:
+    """The logits, the mean of each layer with more than a cell, and each linear layer."""
+    means: list[tuple[str, Tensor]] = []
+    linear: list[_Linear] = []
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if not isinstance(output, Tensor):
+            return
+        if isinstance(module, nn.Linear):
+            linear.append(_Linear(name, inputs[0], output))
+        elif output.ndim == 4 and output.shape[2:].numel() > 1:
+            means.append((name, output.mean(dim=(2, 3))))
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name:
+                hook = partial(_named_hook, note, name)
+                stack.callback(module.register_forward_hook(hook).remove)
+        logits: Tensor = model(example)
+    return logits, means, linear
+
+
+def _named_hook(
+    note: Callable[[str, nn.Module, tuple[Tensor, ...], object], None],
+    name: str,
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    output: object,
+) -> None:
+    note(name, module, inputs, output)
+
+
+def _same(mean: Tensor, given: Tensor) -> bool:
+    return mean.shape == given.shape and torch.allclose(mean, given, rtol=1e-3, atol=1e-5)
+
+
+def _no_average(reason: str) -> ModelError:
+    return ModelError(
+        f"CAM is not defined for this model: {reason}.",
+        "a head that averages each channel of the last maps and is linear after that",
+        "Use layer_cam or grad_cam, which need no such head.",
+    )
 
 
 def _checked(name: str, outputs: list[_Output], calls: Counter[str]) -> str:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from facebias.cam.methods import METHODS, grad_cam, layer_cam, normalise
+from facebias.cam.methods import GRADIENT_METHODS, grad_cam, layer_cam, normalise
 
 FIRST = torch.tensor([[1.0, 2.0, 0.0, 1.0], [0.0, 3.0, 1.0, 0.0], [2.0, 0.0, 0.0, 1.0], [1.0] * 4])
 SECOND = torch.tensor([[0.0, 1.0, 4.0, 0.0], [2.0, 0.0, 0.0, 2.0], [0.0] * 4, [1.0, 0.0, 0.0, 3.0]])
@@ -30,11 +30,11 @@ def test_layer_cam_by_hand() -> None:
     torch.testing.assert_close(layer_cam(ACTIVATIONS, gradients), expected[None])
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", GRADIENT_METHODS)
 def test_maps_are_not_negative_even_where_activations_are(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     activations, gradients = torch.randn(2, 5, 6, 7, 8, generator=generator)
-    maps = METHODS[name](activations, gradients)
+    maps = GRADIENT_METHODS[name](activations, gradients)
     assert maps.shape == (5, 7, 8)
     assert maps.min() == 0
 
