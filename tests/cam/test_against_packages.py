@@ -1,6 +1,7 @@
 """Our maps beside those of pytorch-grad-cam, torch-cam and Captum, on four kinds of network."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -135,14 +136,12 @@ def test_score_cam() -> None:
 @pytest.mark.slow
 def test_ablation_cam() -> None:
     """Where the activations are not negative: else pytorch-grad-cam ablates to -1e7, not to 0."""
-    model = network("resnet18")
+    model = deepcopy(network("resnet18"))
+    # It divides by the score, which turns the map round where the score is negative.
+    model.get_parameter("fc.bias").data.add_(10)
     maps = class_maps(model, faces(), TARGETS, method="ablation_cam")
     theirs = from_grad_cam("AblationCAM", model, maps.layer)
-    ours = resize_maps(maps.values, (SIDE, SIDE))
-    # It divides by the score, which turns the map round where the score is negative.
-    positive = maps.logits[np.arange(2), TARGETS.numpy()] > 0
-    assert positive.any()
-    assert min(correlations(ours[positive], theirs[positive])) > 0.999
+    assert min(correlations(resize_maps(maps.values, (SIDE, SIDE)), theirs)) > 0.999
 
 
 def test_integrated_gradients_add_up_to_the_difference_of_the_scores() -> None:
