@@ -22,6 +22,7 @@ from facebias.config import check, conf_folder, register_resolvers, unknown_key
 from facebias.errors import ConfigError, FacebiasError, RunError
 
 _TERMINATED = 128 + signal.SIGTERM
+_OF_SUBMITIT = (("hydra/launcher", "submitit_slurm"), ("hydra/launcher", "submitit_local"))
 
 
 def run_verb(config_name: str, schema: type, verb: Callable[[DictConfig], object]) -> None:
@@ -127,8 +128,12 @@ def _checked(config: DictConfig, schema: type) -> DictConfig:
 
 
 def _remove_run(folder: Path) -> None:
-    """Remove the empty folders that Hydra made for a run that did not begin."""
-    for path in (folder, folder.parent):
+    """Remove the empty folders that Hydra made for a run that did not begin.
+
+    Those above its parent too, as far as they lie below the current folder.
+    """
+    above = [path for path in folder.parents[1:] if Path.cwd() in path.parents]
+    for path in (folder, folder.parent, *above):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
@@ -166,7 +171,32 @@ def _translated(error: Exception, config_name: str) -> FacebiasError:
             "put quotes around it: 'KEY=\"a value\"', 'KEY=[a, b]', 'KEY={a: 1}'",
         )
     unknown = re.search(r"Could not override '([^']+)'", text)
-    return _unknown_override(unknown[1], config_name) if unknown else ConfigError(text)
+    if unknown and not unknown[1].startswith("hydra."):
+        return _unknown_override(unknown[1], config_name)
+    return _of_hydras_own(error, text)
+
+
+def _of_hydras_own(error: Exception, text: str) -> ConfigError:
+    """Return the error for an override of Hydra's own keys: a launcher's, say."""
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return ConfigError(
+            f"there is no key {unknown[1]!r}",
+            "a key of Hydra's that the chosen launcher or sweeper has",
+            "choose that first (hydra/launcher=joblib, say); --cfg hydra shows every key",
+        )
+    merged = re.search(r"Error merging override (\S+)", text)
+    if merged:
+        why = str(error.__cause__ or "").partition("\n")[0]
+        return ConfigError(
+            f"{merged[1]} does not fit" + (f": {why}" if why else ""),
+            "a value of the key's kind",
+            "correct it; --cfg hydra shows Hydra's keys as they are",
+        )
+    twice = re.search(r"Multiple values for (hydra/\w+)", text)
+    if twice:
+        return ConfigError(text.splitlines()[0], "one option", f"write {twice[1]}=... without +")
+    return ConfigError(text)
 
 
 def _unknown_option(error: MissingConfigException, text: str) -> ConfigError:
@@ -176,12 +206,14 @@ def _unknown_option(error: MissingConfigException, text: str) -> ConfigError:
     if not options:
         return ConfigError(text)
     near = get_close_matches(option, options, n=3, cutoff=0.5)
+    if (group, option) in _OF_SUBMITIT:
+        todo = "pip install 'facebias[slurm]', which brings it"
+    elif near:
+        todo = f"did you mean {' or '.join(near)}?"
+    else:
+        todo = "see --help, or add YAML files of your own with --config-dir FOLDER"
     return ConfigError(
-        f"the group {group!r} has no option {option!r}",
-        f"one of {', '.join(options)}",
-        f"did you mean {' or '.join(near)}?"
-        if near
-        else "see --help, or add YAML files of your own with --config-dir FOLDER",
+        f"the group {group!r} has no option {option!r}", f"one of {', '.join(options)}", todo
     )
 
 

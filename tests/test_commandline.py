@@ -11,9 +11,10 @@ from types import FunctionType
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from facebias.commandline import run_verb
+from facebias.commandline import _translated, run_verb
 from facebias.errors import DataError
 from facebias.runs.folder import open_run
 from facebias.schemas import Train
@@ -110,6 +111,12 @@ def test_a_right_configuration_reaches_the_verb(command: Callable[..., Ended]) -
         (["data=3"], ["Config group override must be a string or a list"]),
         (["logger=null"], ["Config group override must be a string or a list"]),
         (["model=[cnn1"], ["'model=[cnn1' cannot be read"]),
+        (["-m", "hydra.launcher.n_jobs=2"], ["no key 'hydra.launcher.n_jobs'", "hydra/launcher="]),
+        (
+            ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=two"],
+            ["hydra.launcher.n_jobs=two does not fit: Value 'two'", "What to do: "],
+        ),
+        (["-m", "+hydra/launcher=joblib"], ["Expected: one option", "without +"]),
         (["--config-dir", "nowhere"], ["nowhere' not found"]),
         (["--config-name", "trane"], ["Cannot find primary config 'trane'"]),
         (["--resolve"], ["--resolve flag"]),
@@ -131,14 +138,29 @@ def test_a_wrong_configuration_leaves_no_run_folder(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     assert command("data.root=x", "seed=three").code == 2
-    assert [path for path in tmp_path.rglob("*") if path.name != "outputs"] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_verb_that_fails_before_it_writes_leaves_no_folder(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     assert command("data.root=x", verb=_fails_with(DataError("no folder"))).code == 2
-    assert [path for path in tmp_path.rglob("*") if path.name != "outputs"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_in_a_folder_elsewhere_leaves_none_below_outputs(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    def writes(config: DictConfig) -> None:
+        Path(config.paths.run).mkdir(parents=True)
+
+    assert command("data.root=x", "paths.run=mine/run", verb=writes).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_launchers_that_are_not_installed_name_the_extra() -> None:
+    error = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic", "joblib"])
+    assert "pip install 'facebias[slurm]'" in _translated(error, "train").todo
 
 
 def test_a_wrong_configuration_removes_nothing_of_the_users(
@@ -224,7 +246,7 @@ def test_a_failing_job_does_not_stop_the_others_and_is_named(
     assert [config.seed for config in ended.configs] == [1, 2, 3]
     assert ended.code == 2
     told = [line for line in ended.lines if line.startswith("facebias:")]
-    assert told == [f"facebias: job {failing - 1} (seed={failing} data.root=x): too few faces"]
+    assert told == [f"facebias: job {failing - 1} (seed={failing}): too few faces"]
 
 
 def test_a_wrong_value_in_one_job_is_refused_before_any_runs(
@@ -232,7 +254,7 @@ def test_a_wrong_value_in_one_job_is_refused_before_any_runs(
 ) -> None:
     ended = command("-m", "seed=1,-2,3", "data.root=x")
     assert (ended.code, ended.configs) == (2, [])
-    assert "facebias: job 1 (seed=-2 data.root=x): seed is -2" in ended.lines
+    assert "facebias: job 1 (seed=-2): seed is -2" in ended.lines
     assert list(tmp_path.iterdir()) == []
 
 
@@ -245,7 +267,7 @@ def test_neither_a_bug_nor_a_message_hides_the_other(
 
     ended = command("-m", f"seed={seeds}", "data.root=x", verb=verb)
     assert ended.code == 1
-    assert "(seed=2 data.root=x): too few faces" in ended.error
+    assert "(seed=2): too few faces" in ended.error
     assert "ZeroDivisionError: a bug" in ended.lines
 
 
@@ -313,7 +335,7 @@ def _process(code: str, *arguments: str, **environment: str) -> subprocess.Compl
 
 
 _VERB = """
-from facebias.commandline import run_verb
+from facebias.commandline import _translated, run_verb
 from facebias.errors import DataError
 from facebias.schemas import Train
 def verb(config):

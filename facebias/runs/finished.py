@@ -81,7 +81,7 @@ def _sweep_folder(sweep: str, outputs: Path) -> Path:
 def _folders(name: str) -> Iterator[Path]:
     """Yield the run that a name means, or the finished ones of a sweep or a pattern."""
     folder = Path(name).expanduser()
-    if folder.exists() and (_is_run(folder) or not _runs_in(folder)):
+    if _is_run(folder):
         yield folder  # whether it is a finished run, its reader says
     elif folder.exists():
         yield from _finished(_runs_in(folder), name)

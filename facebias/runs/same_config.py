@@ -1,6 +1,6 @@
 """Whether a run that is started again has the configuration that it was begun with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from facebias.errors import RunError
 
 # They say where things lie and how they are shown or loaded; the results are the same. A training
-# that goes on keeps the threads that it began with.
+# or a sweep that goes on keeps the threads that it began with.
 _SAME_RESULTS = (
     "threads",
     "paths.outputs",
@@ -40,12 +40,36 @@ def changed_keys(file: Path, config: DictConfig) -> dict[str, tuple[Any, Any]]:
     Raises:
         RunError: if the file cannot be read.
     """
-    old, new = _leaves_of(_load(file), file.parent), _leaves_of(config, file.parent)
+    return differing(_values_of(_load(file), file.parent), _values_of(config, file.parent))
+
+
+def deciding_values(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a configuration that can change a result, by dotted key.
+
+    Args:
+        config: of plain dicts, lists and values.
+    """
+    found = {key: value for key, value in leaves(config) if not _same_results(key)}
+    devices = found.get(_ONE_OF_SEVERAL)
+    if isinstance(devices, list):  # which GPUs, not how many
+        found[_ONE_OF_SEVERAL] = len(devices)
+    return found
+
+
+def differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what differs between two sets of values, by key: the old one and the new one."""
     return {
         key: (old.get(key, _ABSENT), new.get(key, _ABSENT))
         for key in sorted(old.keys() | new.keys())
-        if old.get(key, _ABSENT) != new.get(key, _ABSENT) and not _same_results(key)
+        if old.get(key, _ABSENT) != new.get(key, _ABSENT)
     }
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Return the lines of a message, indented; of very many the first."""
+    shown = [f"  {line}" for line in lines[:_LISTED]]
+    more = len(lines) - len(shown)
+    return "\n".join([*shown, f"  and {more} more"] if more else shown)
 
 
 def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
@@ -64,11 +88,9 @@ def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN4
 
 def other_config(folder: Path, changed: dict[str, tuple[Any, Any]]) -> RunError:
     """Return the error of a run that is started again with another configuration."""
-    lines = [f"  {key}: {old} -> {new}" for key, (old, new) in changed.items()]
-    if len(lines) > _LISTED:
-        lines[_LISTED:] = [f"  and {len(lines) - _LISTED} more"]
+    lines = [f"{key}: {old} -> {new}" for key, (old, new) in changed.items()]
     return RunError(
-        "\n".join([f"{folder} holds a run that was begun with another configuration:", *lines]),
+        f"{folder} holds a run that was begun with another configuration:\n{listed(lines)}",
         "the same configuration, to go on from its last finished epoch",
         "repeat the command that began it (environment.json has it), or choose another folder "
         "with paths.run=FOLDER",
@@ -87,12 +109,10 @@ def _load(file: Path) -> DictConfig:
     return config if isinstance(config, DictConfig) else DictConfig({})
 
 
-def _leaves_of(config: DictConfig, folder: Path) -> dict[str, Any]:
-    """Return every value by its dotted key, the run folder written in one way."""
-    found = dict(leaves(OmegaConf.to_container(config)))
-    devices = found.get(_ONE_OF_SEVERAL)
-    if isinstance(devices, list):  # which GPUs, not how many
-        found[_ONE_OF_SEVERAL] = len(devices)
+def _values_of(config: DictConfig, folder: Path) -> dict[str, Any]:
+    """Return the deciding values by dotted key, the run folder written in one way."""
+    plain: Any = OmegaConf.to_container(config)
+    found = deciding_values(plain)
     run = found.get("paths.run")
     if not isinstance(run, str):
         return found

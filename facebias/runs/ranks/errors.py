@@ -24,6 +24,8 @@ _PEER = re.compile(
     r"|remote (process|peer)|ProcessGroup\w*.*(abort|timed? ?out)",
     re.IGNORECASE,
 )
+_TRACEBACK = "Traceback (most recent call last):"
+_RANK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)  # torch puts it before lines of a traceback
 _EXIT = re.compile(r"rank\s+: (\d+) \(local_rank: \d+\)\s+exitcode\s+: (-?\d+)")
 
 
@@ -54,17 +56,17 @@ def error_of(logs: Path, code: int) -> FacebiasError:
         code: what torchrun ended with.
     """
     found = sorted(_read(logs), key=lambda each: int(each["time_ns"]))
-    causes = [each for each in found if not _PEER.search(_last_line(each.get("traceback", "")))]
+    causes = [each for each in found if not _PEER.search(_verdict(each.get("traceback", "")))]
     if causes:
         return _raised(causes[0], logs)
     ended = _ended(logs)
     for rank, number in ended.items():
         if number < 0:
-            return _broken(rank, logs, f"was killed by {_signal_name(-number)}")
+            return _ended_early(rank, logs, f"was killed by {_signal_name(-number)}")
     if found:
         return _raised(found[0], logs)
     for rank, number in ended.items():
-        return _broken(rank, logs, f"ended with {number}")
+        return _ended_early(rank, logs, f"ended with {number}")
     how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
     words = _last_words(logs / TORCHRUN_LOG)
     return RunError(
@@ -83,7 +85,8 @@ def _raised(content: dict[str, Any], logs: Path) -> FacebiasError:
     """Return the error of a rank as it was raised; log the traceback of a bug."""
     if "kind" not in content:
         logger.error("rank %s: %s", content["rank"], content["traceback"])
-        return _broken(content["rank"], logs, f"broke: {_last_line(content['traceback'])}")
+        verdict = _verdict(content["traceback"]).partition("\n")[0]
+        return _broken(content["rank"], logs, f"broke: {verdict}")
     kind = getattr(errors, content["kind"], RunError)
     error: FacebiasError = kind(content["found"], content["expected"], content["todo"])
     return error
@@ -91,13 +94,17 @@ def _raised(content: dict[str, Any], logs: Path) -> FacebiasError:
 
 def _broken(rank: int, logs: Path, how: str) -> RunError:
     """Return the error of a rank that did not say what a user can mend."""
-    log = next(iter(logs.glob(f"**/{rank}/stderr.log")), logs / TORCHRUN_LOG)
-    words = _last_words(log)
-    return RunError(
-        f"rank {rank} {how}" + (f"\nIts last words: {words}" if words not in how else ""),
-        "ranks that run to their end",
-        f"read {log}",
-    )
+    return RunError(f"rank {rank} {how}", "ranks that run to their end", f"read {_log(rank, logs)}")
+
+
+def _ended_early(rank: int, logs: Path, how: str) -> RunError:
+    """Return the error of a rank that left no error, with what it said last."""
+    words = _last_words(_log(rank, logs))
+    return _broken(rank, logs, f"{how}\nIts last words: {words}" if words else how)
+
+
+def _log(rank: int, logs: Path) -> Path:
+    return next(iter(logs.glob(f"**/{rank}/stderr.log")), logs / TORCHRUN_LOG)
 
 
 def _ended(logs: Path) -> dict[int, int]:
@@ -117,9 +124,15 @@ def _signal_name(number: int) -> str:
 def _last_words(log: Path) -> str:
     if not log.is_file():
         return ""
-    return _last_line(log.read_text(encoding="utf-8", errors="replace"))
-
-
-def _last_line(text: str) -> str:
+    text = _RANK.sub("", log.read_text(encoding="utf-8", errors="replace"))
+    if _TRACEBACK in text:  # what libraries say after it, of sockets say, is of no interest
+        return _verdict(text).partition("\n")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _verdict(text: str) -> str:
+    """Return the error at the end of the last traceback of a text: its kind and message."""
+    lines = text.rpartition(_TRACEBACK)[2].splitlines()
+    starts = (place for place, line in enumerate(lines) if line and not line[0].isspace())
+    return "\n".join(lines[next(starts, len(lines)) :])

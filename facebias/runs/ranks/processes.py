@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from facebias.errors import ConfigError
 
 _DDP = "lightning.pytorch.strategies.DDPStrategy"
-_GPUS = ("gpu", "cuda", "auto")
+GPUS = ("gpu", "cuda")  # accelerators that are GPUs by name
+_MAYBE_GPUS = (*GPUS, "auto")
 _ALL = ("auto", -1, "-1")
 _FIRST_PORT, _PORTS = 20_000, 20_000  # for nodes to meet at, one of them a job
 
@@ -62,7 +63,7 @@ def local_processes(config: DictConfig) -> int:
     if OmegaConf.is_list(devices):
         return max(1, len(set(devices)))
     if devices in _ALL:
-        return max(1, _gpus()) if _accelerator(config.trainer) in _GPUS else 1
+        return max(1, gpu_count()) if _accelerator(config.trainer) in _MAYBE_GPUS else 1
     return max(1, devices) if isinstance(devices, int) else 1
 
 
@@ -73,11 +74,17 @@ def node_of(config: DictConfig) -> Node:
         config: a checked configuration with a trainer.
 
     Raises:
-        ConfigError: if Slurm has not given the nodes that the trainer asks for.
+        ConfigError: for no number of nodes, or one that Slurm has not given.
     """
     asked = config.trainer.get("num_nodes", 1)
     if asked == 1:
         return Node()
+    if not isinstance(asked, int) or asked < 1:
+        raise ConfigError(
+            f"trainer.num_nodes is {asked!r}",
+            "a number of machines, 1 or more",
+            "correct trainer.num_nodes, or leave it out",
+        )
     given = os.environ.get("SLURM_NNODES")
     if given != str(asked):
         raise ConfigError(
@@ -151,7 +158,8 @@ def runs_alone(config: DictConfig) -> bool:
     return several and processes(config) == 1
 
 
-def _gpus() -> int:
+def gpu_count() -> int:
+    """Return how many GPUs torch sees."""
     import torch
 
     return torch.cuda.device_count()
@@ -168,12 +176,12 @@ def _accelerator(trainer: DictConfig) -> str:
 def _check_devices(trainer: DictConfig) -> None:
     """Refuse devices that this machine has not."""
     devices, accelerator = _devices(trainer), _accelerator(trainer)
-    if isinstance(devices, int) and devices == 1 and accelerator not in ("gpu", "cuda"):
+    if isinstance(devices, int) and devices == 1 and accelerator not in GPUS:
         return
-    gpus = _gpus() if accelerator in _GPUS else 0
+    gpus = gpu_count() if accelerator in _MAYBE_GPUS else 0
     if accelerator == "cpu" or (accelerator == "auto" and not gpus):
         _check_on_processor(devices)
-    elif accelerator in _GPUS:
+    elif accelerator in _MAYBE_GPUS:
         _check_on_gpus(devices, gpus)
 
 

@@ -9,10 +9,11 @@ from facebias.runs.checkpoints import finished
 from facebias.runs.metrics_rows import METRICS, read_rows
 from facebias.runs.sweeps.plan import Job, comparable
 
-# Where these differ, so do the validation faces, how many of them are measured, how often, or what
-# a group's metric counts.
+# Where these differ, so do the validation faces, how many of them are measured, how often, what a
+# group's metric counts, or the epochs among which the measured weights are picked.
 _SAME = (
     "checkpoint.monitor",
+    *("checkpoint.use", "callbacks.last", "callbacks.best"),
     *("data.root", "data.side_table", "data.seed", "data.folds", "data.fold", "data.stratify"),
     *("data.copies", "data.reader"),
     *("trainer.limit_val_batches", "trainer.overfit_batches"),
@@ -82,8 +83,9 @@ def _refuse_varied(jobs: Iterable[Job], keys: Iterable[str], todo: str = "") -> 
             if _at(comparable(first), key) != _at(comparable(job), key):
                 raise ConfigError(
                     f"{key} differs between {first.title} and {job.title}",
-                    "trials that are measured with one measure, equally often, on the same "
-                    "validation faces: else the best one may be the one that was measured best",
+                    "trials that are measured with one measure, equally often, at weights picked "
+                    "in one way, on the same validation faces: else the best one may be the one "
+                    "that was measured best",
                     f"leave {key} out of the search{_INSTEAD.get(key, todo)}",
                 )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from facebias.errors import ConfigError
 from facebias.files import write_text
+from facebias.runs.same_config import listed
 from facebias.runs.search.space import Space
 from facebias.runs.sweeps.plan import Job, changes, comparable, read_plan
 
@@ -108,9 +109,8 @@ def _begin(file: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _otherwise(file: Path, differing: Sequence[str]) -> ConfigError:
-    lines = [f"the search in {file.parent} was begun otherwise:"]
     return ConfigError(
-        "\n".join([*lines, *(f"  {change}" for change in differing)]),
-        f"the search of {file}; hydra.sweeper.trials alone may differ",
+        f"the search in {file.parent} was begun otherwise:\n{listed(differing)}",
+        f"the search of {file}; hydra.sweeper.trials may differ, and what changes no result",
         f"{_OTHER_NAME}, or give the command that began this one",
     )

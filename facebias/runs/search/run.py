@@ -91,7 +91,7 @@ class SearchRun:
         """Compose the runs of a trial, with their places in the search."""
         overrides = [self.space.overrides(trial.values, each) for each in self.space.repeats]
         context, master, schema = self.sweep.context, self.sweep.master, self.sweep.task.schema
-        composed = compose_jobs(context, master, schema, overrides)
+        composed = compose_jobs(context, master, schema, overrides, self.space.shared())
         folded = any(job.config["fold"] for job in composed)
         first = trial.number * len(composed)
         return [

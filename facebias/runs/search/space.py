@@ -85,6 +85,10 @@ class Space:
         """
         return [*self.fixed, *self.named(values), *repeat, _NO_TEST]
 
+    def shared(self) -> frozenset[str]:
+        """Return the overrides that all runs have."""
+        return frozenset((*self.fixed, _NO_TEST))
+
     def named(self, values: Sequence[str]) -> list[str]:
         """Return the values of the dimensions, in their order, as overrides."""
         return [f"{d.key}={value}" for d, value in zip(self.dimensions, values, strict=True)]

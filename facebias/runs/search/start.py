@@ -14,8 +14,16 @@ from facebias.runs.search.objective import refuse_incomparable
 from facebias.runs.search.plan import SearchOptions, begin_or_go_on, definition
 from facebias.runs.search.space import Space, read_space
 from facebias.runs.sweeps.compose import compose_jobs, sweep_folder
+from facebias.runs.sweeps.launchers import (
+    JOBLIB,
+    fit_to_gpus,
+    job_threads,
+    joblib_workers,
+    launcher_name,
+    refuse_wrong_launcher,
+)
 from facebias.runs.sweeps.plan import Job, read_plan
-from facebias.runs.sweeps.run import SweepRun, Task, job_threads, joblib_workers, owned
+from facebias.runs.sweeps.run import SweepRun, Task, owned
 
 
 def run_search(
@@ -41,12 +49,14 @@ def run_search(
         SystemExit: as for a sweep.
     """
     options.check()
-    at_once = _trials_at_once(master.hydra.launcher)
+    refuse_wrong_launcher(master.hydra.launcher)
     space = read_space(overrides)
     folder = sweep_folder(master)
-    corners = compose_jobs(context, master, task.schema, list(space.corners()))
+    corners = compose_jobs(context, master, task.schema, list(space.corners()), space.shared())
     # Repeats come last, and may have other faces: every trial runs with each.
     refuse_incomparable(corners[: len(corners) - len(space.repeats) + 1])
+    fit_to_gpus(master, corners)
+    at_once = _trials_at_once(master.hydra.launcher)
     if corners[0].config["dry_run"]:
         _show(folder, space, options, corners[0], task)
         return
@@ -64,11 +74,9 @@ def run_search(
 
 def _trials_at_once(launcher: DictConfig) -> int:
     """Return how many trials are asked together."""
-    name = str(launcher.get("_target_", "")).rpartition(".")[2]
-    if name == "JoblibLauncher":
+    name = launcher_name(launcher)
+    if name in (JOBLIB, "BasicLauncher"):
         return joblib_workers(launcher)
-    if name == "BasicLauncher":
-        return 1
     raise ConfigError(
         f"a search with the launcher {name}",
         "trials in turn, or hydra/launcher=joblib",

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from facebias.config import check
 from facebias.errors import ConfigError
-from facebias.runs.sweeps.plan import Job
+from facebias.runs.sweeps.plan import Job, job_title
 
 
 def sweep_folder(master: DictConfig) -> Path:
@@ -38,6 +38,7 @@ def compose_jobs(
     master: DictConfig,
     schema: type,
     overrides: Sequence[Sequence[str]],
+    shared: frozenset[str],
 ) -> list[Job]:
     """Compose and check every job of a sweep.
 
@@ -46,6 +47,7 @@ def compose_jobs(
         master: Hydra's configuration of the whole sweep.
         schema: the dataclass that describes a job.
         overrides: of each job.
+        shared: those that all jobs have.
 
     Returns:
         The jobs, numbered in this order; `threads` is as it was asked for.
@@ -53,13 +55,13 @@ def compose_jobs(
     Raises:
         ConfigError: for the first job whose configuration is wrong; it is named.
     """
-    folder = Path(master.hydra.sweep.dir)
     jobs = [
-        _composed(context, master, schema, folder, number, given)
+        _composed(context, master, schema, number, given, shared)
         for number, given in enumerate(overrides)
     ]
     if not any(job.config.get("fold", 0) for job in jobs):
         return jobs
+    folder = Path(master.hydra.sweep.dir)
     named = [f"{job.folder}_fold{job.config['fold']}" for job in jobs]
     return [
         job.moved(job.number, name, folder / name) for job, name in zip(jobs, named, strict=True)
@@ -70,12 +72,13 @@ def _composed(
     context: HydraContext,
     master: DictConfig,
     schema: type,
-    folder: Path,
     number: int,
     overrides: Sequence[str],
+    shared: frozenset[str],
 ) -> Job:
+    folder = Path(master.hydra.sweep.dir)
     composed = context.config_loader.load_sweep_config(master, list(overrides))
-    title = f"job {number} ({' '.join(filter_overrides(overrides))})"
+    title = job_title(number, filter_overrides(overrides), shared)
     _refuse_many_names(composed.get("sweep"), master.get("sweep"))
     with open_dict(composed):
         composed.sweep = folder.name if composed.sweep is None else composed.sweep
@@ -86,7 +89,7 @@ def _composed(
             composed.hydra.runtime.output_dir = str(folder / name)
         with _as_hydra_config(composed):
             config = _checked(composed, schema, title)
-    job = Job(number, name, tuple(filter_overrides(overrides)), config)
+    job = Job(number, name, tuple(filter_overrides(overrides)), config, shared)
     if job.run != folder / name:
         raise ConfigError(
             f"{title}: paths.run is {job.run}",

@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 
 from facebias.errors import FacebiasError
 from facebias.runs.folder import LOG, interruption, mark_failed, run_state
-from facebias.runs.ranks.lifeline import dies_with_parent
+from facebias.runs.ranks.lifeline import dies_with, dies_with_parent
+from facebias.runs.sweeps.gpus import with_free_gpu
 from facebias.runs.sweeps.plan import Job
-from facebias.runs.sweeps.shares import with_gpu
 
 # Exit codes of a job, and of a sweep with such a job.
 DONE, BUG, MENDABLE = 0, 1, 2
@@ -34,12 +34,16 @@ class Launch:
         jobs: in the order in which the launcher got their overrides.
         verb: runs one job.
         full_errors: show the traceback of every error.
+        at_once: jobs that run beside each other in the launcher's pool.
+        lives_with: the process that jobs live no longer than, though it is not their parent.
     """
 
     folder: Path
     jobs: Sequence[Job]
     verb: Callable[[DictConfig], object]
     full_errors: bool
+    at_once: int
+    lives_with: int | None
 
     def __call__(self, composed: DictConfig) -> tuple[int, float]:
         """Run one job.
@@ -53,6 +57,9 @@ class Launch:
         parent = multiprocessing.parent_process()
         if parent is not None:
             dies_with_parent(parent.pid)()
+        if self.lives_with is not None:
+            dies_with_parent()()
+            dies_with(self.lives_with)
         position = HydraConfig.get().job.num
         start = time.monotonic()
         return self._code(position, parent is not None), time.monotonic() - start
@@ -74,7 +81,8 @@ class Launch:
         if run_state(job.run)[0] == "done":  # another start of this sweep had it in a queue
             return DONE
         try:
-            self.verb(with_gpu(job.resolved(), position))
+            with with_free_gpu(job.resolved(), self.at_once) as config:
+                self.verb(config)
         except FacebiasError as error:
             self._tell(job, error)
             mark_failed(job.run, f"{type(error).__name__}: {error}")

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facebias.errors import ConfigError
 from facebias.files import write_text
-from facebias.runs.same_config import leaves
+from facebias.runs.same_config import deciding_values, differing, listed
 
 PLAN = "plan.json"
 # Stands for a job's own folder, so that configurations can be compared across folders.
@@ -28,17 +28,19 @@ class Job:
         folder: its name below the sweep's folder.
         overrides: of the command line, as they were given to this job.
         config: resolved; `paths.run` is its folder.
+        shared: those of the overrides that all jobs have; messages leave them out.
     """
 
     number: int
     folder: str
     overrides: tuple[str, ...]
     config: dict[str, Any]
+    shared: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def title(self) -> str:
-        """Number and overrides, as messages name the job."""
-        return f"job {self.number} ({' '.join(self.overrides)})"
+        """Number and its own overrides, as messages name the job."""
+        return job_title(self.number, self.overrides, self.shared)
 
     @property
     def run(self) -> Path:
@@ -67,6 +69,28 @@ class Job:
         return replace(self, number=number, folder=folder, config=config)
 
 
+def job_title(number: int, overrides: Iterable[str], shared: frozenset[str]) -> str:
+    """Return how messages name a job.
+
+    Args:
+        number: of the job.
+        overrides: of the command line, as they were given to it.
+        shared: those that all jobs have.
+    """
+    own = " ".join(override for override in overrides if override not in shared)
+    return f"job {number} ({own})" if own else f"job {number}"
+
+
+def shared_overrides(overrides: Iterable[Iterable[str]]) -> frozenset[str]:
+    """Return the overrides that all jobs have.
+
+    Args:
+        overrides: of each job.
+    """
+    each = [frozenset(given) for given in overrides]
+    return each[0].intersection(*each) if each else frozenset()
+
+
 def refuse_twins(jobs: Sequence[Job]) -> None:
     """Refuse jobs that would do the same, or share a folder.
 
@@ -80,7 +104,7 @@ def refuse_twins(jobs: Sequence[Job]) -> None:
         if twin is not job:
             raise ConfigError(
                 f"{twin.title} and {job.title} have the same configuration",
-                "jobs that differ",
+                "jobs that differ in what can change a result (docs/resume.md lists what cannot)",
                 "leave one of them out",
             )
         other = folders.setdefault(str(job.run), job)
@@ -118,7 +142,8 @@ def read_plan(folder: Path) -> list[Job] | None:
         return None
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["jobs"]
-        return [_job(row) for row in rows]
+        shared = shared_overrides(row["overrides"] for row in rows)
+        return [_job(row, shared) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} cannot be read as a plan of this version: {error!r}",
@@ -127,13 +152,13 @@ def read_plan(folder: Path) -> list[Job] | None:
         ) from error
 
 
-def _job(row: dict[str, Any]) -> Job:
+def _job(row: dict[str, Any], shared: frozenset[str]) -> Job:
     """Return the job of a row of a plan.
 
     Raises:
         KeyError, TypeError: if something is missing, or of another type.
     """
-    job = Job(row["number"], row["folder"], tuple(row["overrides"]), row["config"])
+    job = Job(row["number"], row["folder"], tuple(row["overrides"]), row["config"], shared)
     if not (isinstance(job.number, int) and isinstance(job.folder, str)):
         raise TypeError(f"job {job.number!r} in the folder {job.folder!r}")
     if not (isinstance(job.config, dict) and isinstance(job.config["paths"]["run"], str)):
@@ -148,7 +173,7 @@ def go_on(folder: Path, jobs: Sequence[Job], planned: Sequence[Job]) -> list[Job
 
     Args:
         folder: of the sweep.
-        jobs: as the command line asks for them now; `threads` may be null.
+        jobs: as the command line asks for them now; what changes no result may differ.
         planned: the sweep's plan.
 
     Raises:
@@ -156,7 +181,7 @@ def go_on(folder: Path, jobs: Sequence[Job], planned: Sequence[Job]) -> list[Job
     """
     known = {_identity(job): job for job in planned}
     found = [known.get(_identity(job)) for job in jobs]
-    if len(jobs) != len(planned) or not all(map(_threads_agree, jobs, found)):
+    if len(jobs) != len(planned) or not all(found):
         raise _changed(folder, jobs, planned)
     placed = [_as_planned(job, plan, folder) for job, plan in zip(jobs, found, strict=True) if plan]
     return sorted(placed, key=lambda job: job.number)
@@ -168,13 +193,9 @@ def _as_planned(job: Job, plan: Job, folder: Path) -> Job:
     return placed.changed(threads=plan.config["threads"])
 
 
-def _threads_agree(job: Job, plan: Job | None) -> bool:
-    return plan is not None and job.config["threads"] in (None, plan.config["threads"])
-
-
 def _identity(job: Job) -> str:
-    """Return what makes two jobs the same: all but the folder, and threads, which may be open."""
-    return json.dumps(comparable(job) | {"threads": None}, sort_keys=True)
+    """Return what makes two jobs the same: all that can change a result, but for the folder."""
+    return json.dumps(deciding_values(comparable(job)), sort_keys=True)
 
 
 def comparable(job: Job) -> dict[str, Any]:
@@ -198,16 +219,16 @@ def _replaced(node: Any, old: str, new: str) -> Any:  # noqa: ANN401
 def _changed(folder: Path, jobs: Sequence[Job], planned: Sequence[Job]) -> ConfigError:
     """Say how the jobs differ from their plan."""
     now, before = _by_label(jobs), _by_label(planned)
-    lines = [f"  new: {job.title}" for label, job in now.items() if label not in before]
-    lines += [f"  gone: {job.title}" for label, job in before.items() if label not in now]
+    lines = [f"new: {job.title}" for label, job in now.items() if label not in before]
+    lines += [f"gone: {job.title}" for label, job in before.items() if label not in now]
     where: dict[str, list[str]] = defaultdict(list)
     for label, job in now.items():
         if label in before:
             for change in changes(comparable(before[label]), comparable(job)):
                 where[change].append(str(before[label].number))
-    lines += [f"  job {', '.join(numbers)}: {change}" for change, numbers in where.items()]
+    lines += [f"job {', '.join(numbers)}: {change}" for change, numbers in where.items()]
     return ConfigError(
-        f"the sweep in {folder} was planned with other jobs:\n" + "\n".join(lines),
+        f"the sweep in {folder} was planned with other jobs:\n{listed(lines)}",
         f"the jobs of {folder / PLAN}",
         "choose another sweep=NAME, or give the command that began this one",
     )
@@ -225,15 +246,12 @@ def _by_label(jobs: Iterable[Job]) -> dict[tuple[str, int], Job]:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """Yield `key: old -> new` of every value that differs.
+    """Yield `key: old -> new` of every value that differs and can change a result.
 
     Args:
         before: as it was planned.
-        now: as it is asked for; `threads` may be null, which is no change.
+        now: as it is asked for.
     """
-    old, new = dict(leaves(before)), dict(leaves(now))
-    if new["threads"] is None:  # left open: the plan's
-        new["threads"] = old["threads"]
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key, "(none)") != new.get(key, "(none)"):
-            yield f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
+    changed = differing(deciding_values(before), deciding_values(now))
+    for key, (old, new) in changed.items():
+        yield f"{key}: {old} -> {new}"

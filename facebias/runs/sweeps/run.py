@@ -1,5 +1,6 @@
 """A sweep: planned and checked as a whole, run by any launcher of Hydra, taken up again."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +17,28 @@ from omegaconf import DictConfig
 
 from facebias.errors import ConfigError, FacebiasError, RunError
 from facebias.runs.folder import CONFIG, STATUS, mark_failed, run_state
+from facebias.runs.ranks.lifeline import kill_children
 from facebias.runs.ranks.processes import local_processes
-from facebias.runs.same_config import changed_keys
+from facebias.runs.same_config import changed_keys, listed
 from facebias.runs.sweeps.compose import compose_jobs, sweep_folder
 from facebias.runs.sweeps.launch import BUG, DONE, MENDABLE, Launch
-from facebias.runs.sweeps.plan import Job, go_on, read_plan, refuse_twins, write_plan
-from facebias.runs.sweeps.shares import shared_threads
+from facebias.runs.sweeps.launchers import (
+    LOCAL,
+    fit_to_gpus,
+    job_threads,
+    joblib_workers,
+    launcher_name,
+    refuse_absent_slurm,
+    refuse_wrong_launcher,
+)
+from facebias.runs.sweeps.plan import (
+    Job,
+    go_on,
+    read_plan,
+    refuse_twins,
+    shared_overrides,
+    write_plan,
+)
 from facebias.runs.sweeps.table import job_states, print_states, read_seconds, write_states
 
 # Loaders of a killed training keep its lock until they see that it is gone.
@@ -60,16 +77,20 @@ def run_sweep(
         overrides: of each job.
 
     Raises:
-        ConfigError: before anything runs, for a wrong job, two equal ones, or a changed plan.
+        ConfigError: before anything runs, for a wrong job, two equal ones, a changed plan, or a
+            launcher that cannot launch.
         RunError: if another sweep is at work in the folder.
         SystemExit: 1 if a job ended with a bug or was killed, 2 if one could be mended.
     """
+    refuse_wrong_launcher(master.hydra.launcher)
     folder = sweep_folder(master)
-    jobs = compose_jobs(context, master, task.schema, overrides)
+    jobs = compose_jobs(context, master, task.schema, overrides, shared_overrides(overrides))
     refuse_twins(jobs)
+    fit_to_gpus(master, jobs)
     if any(job.config["dry_run"] for job in jobs):
         code = _show(folder, _planned(folder, jobs, master.hydra.launcher), task)
     else:
+        refuse_absent_slurm(master.hydra.launcher)
         with owned(folder):
             jobs = _planned(folder, jobs, master.hydra.launcher)
             write_plan(folder, jobs)
@@ -96,43 +117,17 @@ def _planned(folder: Path, jobs: Sequence[Job], launcher: DictConfig) -> list[Jo
 def _refuse_other_runs(folder: Path, jobs: Sequence[Job]) -> None:
     """Refuse runs of another configuration in a folder whose plan is gone."""
     lines = [
-        f"  {job.title}, {job.folder}: {key}: {old} -> {new}"
+        f"{job.folder}: {key}: {old} -> {new}"
         for job in jobs
         if (job.run / CONFIG).is_file()
         for key, (old, new) in changed_keys(job.run / CONFIG, job.resolved()).items()
     ]
     if lines:
         raise ConfigError(
-            f"{folder} has no plan, and runs of another configuration:\n" + "\n".join(lines),
+            f"{folder} has no plan, and runs of another configuration:\n{listed(lines)}",
             "runs of these jobs, or none",
             "choose another sweep=NAME, or give the command that began this one",
         )
-
-
-def job_threads(launcher: DictConfig, jobs: int, processes: int) -> int:
-    """Return the threads of each process: what a launcher gives a job, shared out.
-
-    Args:
-        launcher: its node in Hydra's configuration.
-        jobs: that it gets.
-        processes: of each job.
-    """
-    name = str(launcher.get("_target_", "")).rpartition(".")[2]
-    if name == "SlurmLauncher":  # each job has a place of its own
-        return max(1, (launcher.get("cpus_per_task") or 1) // processes)
-    parallel = {"LocalLauncher": jobs, "JoblibLauncher": joblib_workers(launcher)}
-    return shared_threads(min(jobs, parallel.get(name, 1)), processes)
-
-
-def joblib_workers(launcher: DictConfig) -> int:
-    """Return how many jobs joblib runs at once; -1 is one a core.
-
-    Args:
-        launcher: its node in Hydra's configuration.
-    """
-    import joblib
-
-    return int(joblib.effective_n_jobs(launcher.get("n_jobs", 1)))
 
 
 def _show(folder: Path, jobs: Sequence[Job], task: Task) -> int:
@@ -240,7 +235,7 @@ class SweepRun:
 
     def _launch(self, jobs: Sequence[Job]) -> list[Job]:
         """Launch jobs; return those that did not begin because another took the pool down."""
-        launch = Launch(self.folder, jobs, self.task.verb, self.task.full_errors)
+        launch = self._prepared(jobs)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=launch, config=self.master
         )
@@ -250,6 +245,10 @@ class SweepRun:
         except BrokenProcessPool:
             print(f"facebias: {_POOL_GONE}", file=sys.stderr, flush=True)
             return [job for job, mark in zip(jobs, before, strict=True) if _mark(job) == mark]
+        except (KeyboardInterrupt, SystemExit):
+            if launch.lives_with is not None:
+                kill_children("submitit.local._local")
+            raise
         except Exception as error:
             if type(error).__name__ not in _LOST:
                 raise
@@ -258,6 +257,17 @@ class SweepRun:
         for job, end in zip(jobs, ended, strict=True):
             self._note(job, end)
         return []
+
+    def _prepared(self, jobs: Sequence[Job]) -> Launch:
+        node = self.master.hydra.launcher
+        return Launch(
+            self.folder,
+            jobs,
+            self.task.verb,
+            self.task.full_errors,
+            at_once=min(len(jobs), joblib_workers(node)),
+            lives_with=os.getpid() if launcher_name(node) == LOCAL else None,
+        )
 
     def _note(self, job: Job, end: JobReturn) -> None:
         if end.status is JobStatus.COMPLETED:

@@ -1,8 +1,8 @@
-"""What a training gets of the machine: its share of the cores, and one GPU of several."""
+"""What a training gets of the machine's cores."""
 
 import os
 
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 
 from facebias.runs.ranks.processes import local_processes
 
@@ -26,28 +26,3 @@ def use_threads(config: DictConfig) -> None:
     import torch
 
     torch.set_num_threads(config.threads or shared_threads(1, local_processes(config)))
-
-
-def with_gpu(config: DictConfig, position: int) -> DictConfig:
-    """Give a job one GPU of several, by its position in the launch.
-
-    Args:
-        config: a checked `facebias.schemas.Train`.
-        position: of the job in this launch, from 0.
-
-    Returns:
-        `trainer.devices` names the GPU `position % GPUs` where the job asks for one GPU and the
-        machine has several; all others keep what they ask for.
-    """
-    trainer = config.trainer
-    if trainer.get("accelerator") not in ("gpu", "cuda") or trainer.get("devices", 1) != 1:
-        return config
-    import torch
-
-    gpus = torch.cuda.device_count()
-    if gpus < 2:
-        return config
-    changed = config.copy()
-    with read_write(changed), open_dict(changed.trainer):
-        changed.trainer.devices = [position % gpus]
-    return changed

@@ -60,10 +60,39 @@ def test_a_bug_names_the_rank_and_its_log_and_logs_the_traceback(
     write_error(tmp_path, 1, raised(ZeroDivisionError("no faces")))
     found = error_of(tmp_path, 1)
     assert type(found) is RunError
-    assert found.found == "rank 1 broke: ZeroDivisionError: no faces\nIts last words: step 7"
+    assert found.found == "rank 1 broke: ZeroDivisionError: no faces"
     assert str(log) in found.todo
     assert "Traceback" in caplog.text
     assert "raise error" in caplog.text
+
+
+def test_of_a_bugs_message_the_first_line_and_of_its_causes_the_last_one_are_told(
+    tmp_path: Path,
+) -> None:
+    bug = RuntimeError("shapes differ\n  (2, 3)\n  (3, 2)")
+    bug.__cause__ = raised(ZeroDivisionError("no faces"))
+    write_error(tmp_path, 1, raised(bug))
+    assert error_of(tmp_path, 1).found == "rank 1 broke: RuntimeError: shapes differ"
+
+
+def test_a_lost_connection_is_known_by_any_line_of_its_message(tmp_path: Path) -> None:
+    write_error(tmp_path, 0, raised(RuntimeError("DistBackendError\nSocket Timeout")))
+    write_error(tmp_path, 1, raised(ZeroDivisionError("no faces")))
+    assert "ZeroDivisionError" in error_of(tmp_path, 1).found
+
+
+def test_the_last_words_of_a_rank_that_broke_before_it_could_tell_are_its_error(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / TORCHRUN_LOG).write_text(KILLED.replace("-9", "1"))
+    log = tmp_path / "run_x" / "attempt_0" / "0" / "stderr.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "step 7\n[rank0]: Traceback (most recent call last):\n[rank0]:   File 'x', line 1\n"
+        "[rank0]: ImportError: no such library\n[W1123] destroy_process_group() was not called\n"
+    )
+    found = error_of(tmp_path, 1).found
+    assert found == "rank 0 ended with 1\nIts last words: ImportError: no such library"
 
 
 def test_a_killed_rank_is_the_cause_and_not_who_lost_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def asking(**trainer: Any) -> DictConfig:  # noqa: ANN401 - any key of a trainer
 
 @pytest.fixture
 def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_gpus", lambda: 4)
+    monkeypatch.setattr(module, "gpu_count", lambda: 4)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_every_gpu_that_is_asked_for_has_a_process(devices: object, count: int) 
 def test_who_plans_need_not_have_the_gpus_that_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, devices: object, count: int
 ) -> None:
-    monkeypatch.setattr(module, "_gpus", lambda: 0)
+    monkeypatch.setattr(module, "gpu_count", lambda: 0)
     assert local_processes(asking(accelerator="gpu", devices=devices)) == count
 
 
@@ -70,7 +70,7 @@ def test_gpus_that_are_not_there_are_refused(devices: object) -> None:
 
 
 def test_a_machine_without_gpus_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_gpus", lambda: 0)
+    monkeypatch.setattr(module, "gpu_count", lambda: 0)
     with pytest.raises(ConfigError, match=r"no GPUs(.|\n)*trainer=ddp_cpu"):
         processes(asking(accelerator="gpu", devices="auto", **DDP))
     assert local_processes(asking(accelerator="auto", devices=2)) == 2
@@ -113,6 +113,12 @@ def test_several_nodes_without_slurm_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("SLURM_NNODES", raising=False)
     with pytest.raises(ConfigError, match="no nodes"):
         processes(asking(num_nodes=2, **DDP))
+
+
+@pytest.mark.parametrize("nodes", [0, -1, "two", None])
+def test_a_wrong_number_of_nodes_is_refused_as_such(nodes: object) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.num_nodes is(.|\n)*1 or more"):
+        processes(asking(num_nodes=nodes, **DDP))
 
 
 @pytest.mark.parametrize(

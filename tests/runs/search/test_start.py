@@ -223,11 +223,21 @@ def test_a_changed_search_is_refused_with_the_difference(
         ((*SPACE, "seed=1,2"), "search.repeats: [[]] -> [['seed=1'], ['seed=2']]"),
         ((*SPACE, "hydra.sweeper.seed=1"), "search.seed: 0 -> 1"),
         ((*SPACE, "hydra.sweeper.sampler=random"), "search.sampler: tpe -> random"),
-        ((LR,), "search.space.model.kernels: [3,3,3],[3,5,7] -> (none)"),
+        ((LR,), "search.space.model.kernels: [3,3,3],[3,5,7] -> (not there)"),
     ):
         assert search(_trials(2), *arguments) == 2
         assert says in capsys.readouterr().err
     assert (len(verb.configs), (swept_folder() / SEARCH).read_bytes()) == (1, before)
+
+
+def test_a_search_goes_on_with_other_workers_and_keeps_its_threads(
+    search: Command, verb: IdleVerb
+) -> None:
+    assert search(_trials(1), *SPACE) == 0
+    assert search(_trials(2), *SPACE, "data.workers=1", "paths.cache=other", "threads=9") == 0
+    first, second = verb.configs
+    assert (second.data.workers, second.paths.cache) == (1, "other")
+    assert second.threads == first.threads
 
 
 def test_a_sweep_is_no_search_and_a_search_no_sweep(
@@ -251,6 +261,9 @@ def test_a_sweep_is_no_search_and_a_search_no_sweep(
         (["optimizer.rl=interval(0.1,0.2)"], "rl"),
         (["data.seed=0,1"], "data.seed differs between"),
         (["checkpoint.monitor=validation/loss,validation/accuracy"], "checkpoint.monitor differs"),
+        (["checkpoint.use=best,last"], "at weights picked in one way"),
+        (["+callbacks.best.every_n_epochs=1,2"], "callbacks.best differs between"),
+        ([LR, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs is 0"),
         (["data.fold=0,1"], "leave data.fold out of the search; fold=0,1 runs every trial"),
         (["fold=0,1", "data.fold=0,1"], "data.fold differs"),
         (["trainer.limit_val_batches=interval(0.1,1.0)"], "trainer.limit_val_batches differs"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,19 @@ def test_threads_that_are_left_open_stay_those_of_the_plan() -> None:
     assert job.config["threads"] == 2
 
 
-def test_other_threads_are_a_change() -> None:
-    with pytest.raises(ConfigError, match="job 0: threads: 2 -> 7"):
-        go_on(SWEEP, _jobs(0, threads=7), _jobs(0))
+def test_other_threads_are_no_change_and_those_of_the_plan_stay() -> None:
+    (job,) = go_on(SWEEP, _jobs(0, threads=7), _jobs(0))
+    assert job.config["threads"] == 2
+
+
+@pytest.mark.parametrize("key", ["workers", "store"])
+def test_what_a_run_that_goes_on_may_change_a_sweep_may_change_too(key: str) -> None:
+    planned, now = _jobs(0, data={key: 0, "seed": 3}), _jobs(0, data={key: 2, "seed": 3})
+    (job,) = go_on(SWEEP, now, planned)
+    assert job.config["data"] == {key: 2, "seed": 3}  # as it is asked for now
+    with pytest.raises(ConfigError, match=r"data\.seed: 3 -> 4") as error:
+        go_on(SWEEP, _jobs(0, data={key: 2, "seed": 4}), planned)
+    assert key not in error.value.found
 
 
 def test_a_change_names_jobs_and_keys() -> None:
@@ -118,7 +129,7 @@ def test_fewer_and_more_jobs_are_a_change(now: list[int], says: str) -> None:
 
 
 def test_a_key_that_is_new_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"job 0: name: \(none\) -> mine"):
+    with pytest.raises(ConfigError, match=r"job 0: name: \(not there\) -> mine"):
         go_on(SWEEP, _jobs(0, name="mine"), _jobs(0))
 
 
@@ -141,10 +152,26 @@ def test_twins_that_come_to_differ_in_one_value_are_not_refused(other: dict[str,
     refuse_twins([first, second.changed(**other)])
 
 
-def test_twins_that_differ_in_their_threads_only_are_refused() -> None:
-    first, second = _jobs(3, 3)
+@pytest.mark.parametrize("other", [{"threads": 7}, {"data": {"workers": 2}}])
+def test_twins_that_differ_in_what_changes_no_result_are_refused(other: dict[str, Any]) -> None:
+    first, second = _jobs(3, 3, data={"workers": 0})
     with pytest.raises(ConfigError, match="have the same"):
-        refuse_twins([first, second.changed(threads=7)])
+        refuse_twins([first, second.changed(**other)])
+
+
+def test_titles_have_what_tells_jobs_apart_and_survive_the_plan(tmp_path: Path) -> None:
+    jobs = [replace(job, overrides=("name=x", *job.overrides)) for job in _jobs(5, 7)]
+    assert jobs[0].title == "job 0 (name=x seed=5)"
+    assert [job.title for job in _read_back(tmp_path, jobs)] == ["job 0 (seed=5)", "job 1 (seed=7)"]
+    assert [job.title for job in _read_back(tmp_path, jobs[:1])] == ["job 0"]
+
+
+def test_of_very_many_changes_the_first_are_listed() -> None:
+    with pytest.raises(ConfigError) as error:
+        go_on(SWEEP, _jobs(*range(30)), _jobs(0))
+    lines = error.value.found.splitlines()
+    assert lines[1] == "  new: job 1 (seed=1)"
+    assert (len(lines), lines[-1]) == (14, "  and 17 more")
 
 
 def test_a_moved_job_takes_every_path_along_and_no_other_text() -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from facebias.data.predictions import PREDICTIONS_FILE
-from facebias.runs.folder import CONFIG, STATUS
+from facebias.runs.folder import CONFIG, STATUS, run_state
 from facebias.runs.sweeps.table import STATE
 from tests.trained import SMALL, SMALL_MODEL
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 LOCAL = ("hydra/launcher=submitit_local",)
+FIRST = Path("outputs/sweeps/mine/0_train_seed0")
 # Each job says that it runs, and waits until it is let go.
 _VERB = """
 import os, time
@@ -145,7 +146,7 @@ def test_a_job_of_submitit_that_is_killed_is_told_and_runs_again(
     assert again.returncode == 0
 
 
-@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
+@pytest.mark.parametrize("launcher", [(), JOBLIB, LOCAL], ids=["basic", "joblib", "submitit"])
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
@@ -155,6 +156,7 @@ def test_a_sweep_that_is_ended_leaves_no_process_and_goes_on_later(
     sweep = start("seed=0,10,11", *launcher)
     running = 2 if launcher else 1
     _wait_for(lambda: len(list(tmp_path.glob("started_1?_*"))) == running)
+    _wait_for(lambda: run_state(tmp_path / FIRST)[0] == "done")
     sweep.send_signal(sent)
     said, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == code

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from facebias.config import _unique
 from facebias.errors import DataError
 from facebias.runs.folder import STATUS
+from facebias.runs.ranks.processes import local_processes
 from facebias.runs.sweeps.plan import PLAN
 from facebias.runs.sweeps.table import STATE
 from tests.runs.swept import Command, IdleVerb, swept_folder
@@ -147,7 +148,7 @@ def test_equal_jobs_are_refused(sweep: Command, verb: IdleVerb, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["seed=1,-2", "sweep=mine"], "job 1 (data.root=x seed=-2 sweep=mine): seed is -2"),
+        (["seed=1,-2", "sweep=mine"], "job 1 (seed=-2): seed is -2"),
         (["seed=1,2", "sweep=a,b"], "sweep is 'a' in one job"),
         (["seed=1,2", "sweep=../b"], "sweep is '../b'"),
         (["seed=1,2", "sweep=.."], "sweep is '..'"),
@@ -155,15 +156,20 @@ def test_equal_jobs_are_refused(sweep: Command, verb: IdleVerb, tmp_path: Path) 
         (["seed=1,2", "sweep="], "sweep is ''"),
         (["seed=1,2", "paths.run=one"], "paths.run is one"),
         (["seed=1,2", "hydra.sweep.subdir=one"], "share the folder"),
+        (["seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs is 0"),
+        (["seed=1,2", "hydra.launcher=joblib"], "write hydra/launcher=joblib, with a slash"),
+        (["seed=1,2", "hydra/launcher=submitit_slurm"], "this machine has no srun"),
     ],
 )
 def test_a_wrong_sweep_is_refused_before_anything_is_written(
     sweep: Command,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     says: str,
 ) -> None:
+    monkeypatch.setattr("facebias.runs.sweeps.launchers.shutil.which", lambda name: None)
     assert sweep(*arguments) == 2
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -228,7 +234,51 @@ def test_threads_are_asked_for_or_shared_out_once_and_for_all(
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     (swept_folder() / "0_train_seed1" / STATUS).unlink()
     sweep("seed=1,2", "sweep=mine")
+    sweep("seed=1,2", "sweep=mine", "threads=7")
     assert [config.threads for config in verb.configs] == [3, 3, 5, 5, 12, 12, 12]
+
+
+def test_a_sweep_goes_on_with_other_workers_and_another_cache(
+    sweep: Command, verb: IdleVerb
+) -> None:
+    verb.fails = {2: DataError("too few faces")}
+    assert sweep("seed=1,2", "sweep=mine") == 2
+    verb.fails = {}
+    verb.configs.clear()
+    assert sweep("seed=1,2", "sweep=mine", "data.workers=1", "paths.cache=other", "threads=2") == 0
+    (again,) = verb.configs
+    assert (again.seed, again.data.workers, again.paths.cache) == (2, 1, "other")
+    assert again.threads == _plan()[0]["config"]["threads"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at_once"),
+    [
+        (["trainer=gpu"], 3),
+        (["trainer=gpu", "hydra.launcher.n_jobs=5"], 5),
+        (["trainer=gpu", "trainer.devices=2"], 1),
+        (["trainer=gpu", "trainer.devices=[1]"], 1),
+        (["trainer=gpu,cpu"], 3),
+        (["trainer=cpu"], 8),
+    ],
+    ids=str,
+)
+def test_joblib_runs_as_many_jobs_at_once_as_there_are_gpus_unless_told_otherwise(
+    sweep: Command,
+    verb: IdleVerb,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    at_once: int,
+) -> None:
+    monkeypatch.setattr("facebias.runs.sweeps.launchers.gpu_count", lambda: 3)
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda count: count if count > 0 else 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "120")
+    assert sweep("hydra/launcher=joblib", "seed=range(0,9)", "dry_run=true", *arguments) == 0
+    shares = [config.threads * local_processes(config) for config in verb.configs]
+    assert set(shares) == {120 // at_once}
+    capped = at_once != 8 and "hydra.launcher.n_jobs=5" not in arguments
+    assert (f"{at_once} at once, each on a GPU" in capsys.readouterr().err) == capped
 
 
 def test_params_of_the_sweeper_are_overrides_too(sweep: Command, verb: IdleVerb) -> None:
