@@ -89,3 +89,28 @@ def test_parameters_of_inference_mode_are_refused() -> None:
         model = small_cnn()
     with pytest.raises(ModelError, match="inference_mode"):
         class_maps(model, noise(1), torch.tensor([0]))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_frozen_normalisation_and_its_gradient_are_those_of_torch(affine: bool) -> None:
+    norm = nn.BatchNorm2d(3, affine=affine).double().eval()
+    for values in norm.state_dict().values():
+        if values.is_floating_point():
+            values.uniform_(0.5, 2)
+    images = noise(4, channels=3).double().requires_grad_()
+    weights = torch.linspace(-1, 1, images.numel()).double().view_as(images)
+    expected = norm(images)
+    (gradient,) = torch.autograd.grad((expected * weights).sum(), images)
+    with explaining(norm):
+        found = norm(images)
+        assert "Addcmul" in type(found.grad_fn).__name__
+        (found_gradient,) = torch.autograd.grad((found * weights).sum(), images)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found_gradient, gradient)
+
+
+def test_a_normalisation_by_the_batch_stays_what_it_is() -> None:
+    norm = nn.BatchNorm2d(3, track_running_stats=False).eval()
+    images = noise(4, channels=3).requires_grad_()
+    with explaining(norm):
+        torch.testing.assert_close(norm(images), norm(images.detach()))
