@@ -149,10 +149,7 @@ def audit(
     further = _further(
         declared, estimated or {}, estimated_rows or {}, valences, train_shares, train_counts
     )
-    ids = faces["id"] if "id" in faces.columns else np.arange(len(faces))
-    common = {"id": ids, "label": _text(faces[label])}
-    common |= {name: _text(faces[name]) for name in groups}
-    common |= {name: faces[column] for name, column in people.items()}
+    common = _common(faces, label, groups, people)
     tables = {}
     for model, column in models.items():
         sure = None if confidence is None else _of_model(confidence, model)
@@ -161,11 +158,11 @@ def audit(
         tables[model] = _answered(table, model)
     reports = {model: _report(table, declared, settings) for model, table in tables.items()}
     found = [
-        _tables(table, model, reports[model], declared, settings, further)
-        for model, table in tables.items()
-    ]
-    found += [
-        _paired(tables, pair, declared, settings, further) for pair in combinations(models, 2)
+        *(
+            _tables(tables[model], model, reports[model], declared, settings, further)
+            for model in models
+        ),
+        *(_paired(tables, pair, declared, settings, further) for pair in combinations(models, 2)),
     ]
     names = {"models": list(models), "valences": valences, "estimated": estimated}
     return Audit(
@@ -193,6 +190,16 @@ class Declared:
 
 
 Tables = dict[str, pd.DataFrame]
+
+
+def _common(
+    faces: pd.DataFrame, label: str, groups: Sequence[str], people: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the columns that the tables of all models share, under their usual names."""
+    ids = faces["id"] if "id" in faces.columns else np.arange(len(faces))
+    common = {"id": ids, "label": _text(faces[label])}
+    common |= {name: _text(faces[name]) for name in groups}
+    return common | {name: faces[column] for name, column in people.items()}
 
 
 def _answered(table: pd.DataFrame, model: str) -> pd.DataFrame:

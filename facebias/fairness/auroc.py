@@ -91,7 +91,11 @@ def group_auroc(labels: Codes, scores: FloatArray, groups: Codes, n_groups: int)
         scores: shape (N, C), finite.
         groups: shape (N,), 0 to G - 1.
         n_groups: G.
+
+    Raises:
+        DataError: scores that are not finite.
     """
+    _check_finite(scores)
     units = group_units(groups, None, n_groups)
     columns = [
         group_areas(labels == number, scores[:, number], units).values
@@ -242,11 +246,22 @@ def _checked_scores(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Array
         raise DataError(
             f"labels have shape {truth.shape}, scores {values.shape}.", "(N,) and (N, C)"
         )
-    if not np.isfinite(values).all():
-        raise DataError("Some scores are missing or infinite.", "a finite score for every class")
+    _check_finite(values)
     if truth.size and (truth.min() < 0 or truth.max() >= values.shape[1]):
         raise DataError(
             f"labels run from {truth.min()} to {truth.max()}.",
             f"integers from 0 to {values.shape[1] - 1}",
         )
     return truth, values
+
+
+def _check_finite(scores: FloatArray) -> None:
+    """Raise where a score is missing or infinite: it would be sorted as if it were the highest."""
+    wrong = int((~np.isfinite(scores)).any(axis=1).sum())
+    if wrong:
+        raise DataError(
+            f"{wrong} of {len(scores)} rows have a score that is missing or infinite.",
+            "a finite score for every class",
+            "Leave these rows out, or the scores of all rows; of a model that diverged there is no "
+            "AUROC.",
+        )

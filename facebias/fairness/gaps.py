@@ -16,14 +16,15 @@ from facebias.fairness import metrics
 from facebias.fairness.group_pairs import (
     GAP_METRICS,
     Comparison,
-    all_pairs,
     between_groups,
+    listed_pairs,
     p_of_equality,
     pair_differences,
     pair_ratios,
     standardised,
 )
 from facebias.fairness.intervals import Combinations
+from facebias.fairness.many_groups import IndependentPairs
 from facebias.fairness.measures import METRICS
 from facebias.fairness.resampling import CountedGroups
 from facebias.fairness.settings import Settings
@@ -72,7 +73,9 @@ def group_gaps(
         classes: the C class names.
         settings: how groups are judged; as many permutations as `replicates` are drawn, and more
             where none of them reached what was found and the family needs a smaller p-value.
-        pairs: compare all pairs too, in `GAP_METRICS`.
+        pairs: compare all pairs too, in `GAP_METRICS`. Of more than `MOST_PAIRED` groups (see
+            `facebias.fairness.many_groups`) for each group the one pair whose interval is farthest
+            from 0; their intervals still hold for all pairs at once.
         reference: compare every group with this one too.
         tests: in the family of `adjust_largest`, this attribute's among them.
 
@@ -90,8 +93,8 @@ def group_gaps(
         undefined), headline (in words). p of the largest gap is that of "all these groups are
         equal", by permutation in `GAP_METRICS` unless persons have rows in several groups,
         else by max-t; p of a pair is that of its own gap.
-        p_holm and p_bh of pairs are over all pairs of the metric, those of the largest gap over the
-        report, see `adjust_largest`.
+        p_holm and p_bh of pairs are over all pairs of the metric (both Bonferroni's where not all
+        are listed), those of the largest gap over the report, see `adjust_largest`.
 
     Raises:
         DataError: the reference is not a declared group.
@@ -105,7 +108,8 @@ def group_gaps(
     for each in compared:
         rows.append(_largest_row(counted, each, classes, settings, tests))
         if pairs and each.metric in GAP_METRICS and len(each.chosen) > 1:
-            rows += _named_rows(counted, each, classes, settings, PAIR, all_pairs(each))
+            listed = listed_pairs(each, each.spread.critical(settings.level))
+            rows += _named_rows(counted, each, classes, settings, PAIR, listed)
         if reference is not None:
             rows += _reference_rows(counted, each, classes, settings, reference)
     return pd.DataFrame(rows, columns=list(GAP_COLUMNS))
@@ -229,13 +233,15 @@ def _named_rows(
     critical = compared.spread.critical(settings.level)
     rows = _pairs(counted, compared, classes, kind, between, critical, *pairs)
     p = between.p_value()
-    adjusted = zip(p, holm(p), benjamini_hochberg(p), strict=True)
+    adjusted: tuple[FloatArray, ...] = (holm(p), benjamini_hochberg(p))
+    if kind == PAIR and compared.many:  # picked from all pairs: Bonferroni's bound holds for both
+        adjusted = (np.minimum(p * compared.n_pairs, 1),) * 2
     names = ("p", "p_holm", "p_bh")
     return [
         row
         | dict(zip(names, map(float, each), strict=True))
         | {"p_method": "interval", "headline": gap_in_words(row)}
-        for row, each in zip(rows, adjusted, strict=True)
+        for row, *each in zip(rows, p, *adjusted, strict=True)
     ]
 
 
@@ -244,7 +250,7 @@ def _pairs(
     compared: Comparison,
     classes: Sequence[str],
     kind: str,
-    between: Combinations,
+    between: Combinations | IndependentPairs,
     critical: float,
     first: Array,
     second: Array,

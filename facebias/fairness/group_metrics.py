@@ -40,7 +40,8 @@ def group_metrics(
 
     Returns:
         A row a group: attribute, group, n (scored rows), the `DECISION_METRICS`, and auroc (one
-        versus rest, mean over classes); 0..1, NaN where undefined.
+        versus rest, mean over classes; undefined in all groups where any score is missing or
+        infinite); 0..1, NaN where undefined.
 
     Raises:
         DataError: see `facebias.fairness.predictions`.
@@ -58,7 +59,8 @@ def _of_attribute(rows: ScoredRows, codes: GroupCodes, n_classes: int) -> pd.Dat
     counts = count_decisions(codes.codes, rows.labels, rows.predicted, **size)[:-1]
     columns = {name: metric(counts) for name, metric in DECISION_METRICS.items()}
     areas = np.full(len(counts), np.nan)
-    if rows.scores is not None:
+    # A run that diverged ends with scores of NaN; its decisions are still counted in a sweep.
+    if rows.scores is not None and np.isfinite(rows.scores).all():
         by_class = group_auroc(rows.labels, rows.scores, codes.codes, size["n_groups"])
         areas = macro_area(by_class)[:-1]
     names = {"attribute": codes.attribute, "group": list(codes.groups)}

@@ -16,10 +16,13 @@ from facebias.fairness.intervals import (
     UNDEFINED_LIMIT,
     Combinations,
     MaxT,
+    Pairs,
     differences,
     max_t,
+    means,
     spread_constant,
 )
+from facebias.fairness.many_groups import MOST_PAIRED, EveryPair, IndependentPairs, max_t_of_many
 from facebias.fairness.measures import METRICS, Estimate, Parts, part_intervals
 from facebias.fairness.resampling import CountedGroups
 from facebias.fairness.settings import Settings
@@ -82,6 +85,16 @@ class Comparison:
         return int(ascending[-1]), int(ascending[0])
 
     @property
+    def many(self) -> bool:
+        """Whether there are too many groups to compare each pair by itself."""
+        return len(self.chosen) > MOST_PAIRED
+
+    @property
+    def n_pairs(self) -> int:
+        """How many pairs of groups can be compared."""
+        return math.comb(len(self.chosen), 2)
+
+    @property
     def highest(self) -> float:
         """The largest value of the chosen groups; NaN with fewer than two."""
         return math.nan if self.extremes is None else float(self.values[self.extremes[0]])
@@ -137,24 +150,46 @@ def one_label_groups(counted: CountedGroups, min_class: int) -> str:
     )
 
 
-def pair_differences(compared: Comparison, first: Array, second: Array) -> Combinations:
+def pair_differences(
+    compared: Comparison, first: Array, second: Array
+) -> Combinations | IndependentPairs:
     """Return the differences of pairs of groups (P,); only their groups are looked at."""
     groups, one, other = _met(first, second)
-    parts = _parts_of(compared, groups)
-    return differences(
-        parts.values[:, 0],
-        parts.replicates[:, :, 0],
-        parts.units[:, 0],
-        one,
-        other,
-        by_person=parts.by_person,
-    )
+    if compared.many:
+        return IndependentPairs(_each_group(compared, groups), one, other)
+    return _differences(_parts_of(compared, groups), one, other)
 
 
-def all_pairs(compared: Comparison) -> tuple[Array, Array]:
-    """Return first and second of all pairs of the groups that can be compared, each (P,)."""
-    first, second = np.triu_indices(len(compared.chosen), 1)
+def listed_pairs(compared: Comparison, critical: float) -> tuple[Array, Array]:
+    """Return first and second of the pairs that are listed, each (P,).
+
+    All pairs of the groups that can be compared; of more than `MOST_PAIRED` groups for each group
+    the one whose interval is farthest from 0.
+
+    Args:
+        compared: the groups.
+        critical: how many standard errors the intervals reach to each side.
+    """
+    if compared.many:
+        first, second = EveryPair(_each_group(compared, compared.chosen)).surest(critical)
+    else:
+        first, second = np.triu_indices(len(compared.chosen), 1)
     return compared.chosen[first], compared.chosen[second]
+
+
+def _every_pair(compared: Comparison) -> Pairs:
+    """Return all pairs of the groups that can be compared."""
+    if compared.many:
+        return EveryPair(_each_group(compared, compared.chosen))
+    first, second = np.triu_indices(len(compared.chosen), 1)
+    return _differences(_parts_of(compared, compared.chosen), first, second)
+
+
+def _each_group(compared: Comparison, groups: Array) -> Combinations:
+    """Return the values of these groups, each by itself."""
+    parts = _parts_of(compared, groups)
+    drawn, units = parts.replicates[:, :, 0], parts.units[:, 0]
+    return means(parts.values[:, 0], drawn, units, by_person=parts.by_person)
 
 
 def p_of_equality(compared: Sequence[Comparison], together: MaxT) -> float:
@@ -165,7 +200,7 @@ def p_of_equality(compared: Sequence[Comparison], together: MaxT) -> float:
         together: how far all their pairs vary together.
     """
     able = [each for each in compared if each.extremes is not None]
-    return together.p_value([pair_differences(each, *all_pairs(each)) for each in able])
+    return together.p_value([_every_pair(each) for each in able])
 
 
 def pair_ratios(
@@ -182,7 +217,9 @@ def pair_ratios(
     bounds = part_intervals(_parts_of(compared, groups), critical)
     low, high = (bound[:, 0] for bound in bounds)
     top, bottom = compared.values[second], compared.values[first]
-    together = _correlations(compared.replicates[:, groups])[one, other]
+    together: FloatArray = np.zeros(len(one))
+    if not compared.many:
+        together = _correlations(compared.replicates[:, groups])[one, other]
     below, above = top - low[other], high[other] - top
     spare, more = bottom - low[one], high[one] - bottom
     ratio = _divide(top, bottom)
@@ -209,9 +246,10 @@ def between_groups(compared: Comparison) -> dict[str, float]:
     Clinical Trials 7, for independent groups).
     """
     values, replicates = compared.values[compared.chosen], compared.replicates[:, compared.chosen]
-    noise = _covariance(replicates)
-    k = len(values)
-    added = (np.trace(noise) - (noise.sum() - np.trace(noise)) / (k - 1)) / k
+    deviations, k = _deviations(replicates), len(values)
+    # The sum of all variances, and that of all covariances: the variance of the groups' sum.
+    own, whole = (deviations**2).sum(), (deviations.sum(axis=1) ** 2).sum()
+    added = (own - (whole - own) / (k - 1)) / (k * (len(replicates) - 1))
     return {
         "deviation": math.sqrt(max(float(values.var(ddof=1)) - added, 0.0)),
         "expected": expected_largest_gap(values, replicates, np.ones(k, dtype=bool)),
@@ -236,6 +274,7 @@ def _comparison(
     undefined = np.isnan(parts.replicates).mean(axis=0).max(axis=(1, 2))
     usable = found.enough[:-1, place] & ~np.isnan(values) & (undefined <= UNDEFINED_LIMIT)
     chosen = np.flatnonzero(usable & (not refused))
+    together = max_t if len(chosen) <= MOST_PAIRED else max_t_of_many
     return Comparison(
         found.metric,
         place if found.metric in metrics.BY_CLASS else None,
@@ -245,7 +284,7 @@ def _comparison(
         replicates,
         parts,
         chosen,
-        max_t(values[chosen], replicates[:, chosen]),
+        together(values[chosen], replicates[:, chosen]),
         _left_out(counted, found, place, usable, settings.min_group),
         refused,
     )
@@ -293,6 +332,13 @@ def _met(first: Array, second: Array) -> tuple[Array, Array, Array]:
     return groups, places[: len(first)], places[len(first) :]
 
 
+def _differences(parts: Parts, first: Array, second: Array) -> Combinations:
+    """Return the differences of pairs of groups (P,), by their places."""
+    drawn, units = parts.replicates[:, :, 0], parts.units[:, 0]
+    shown = parts.values[:, 0], drawn, units, first, second
+    return differences(*shown, by_person=parts.by_person)
+
+
 def _parts_of(compared: Comparison, groups: Array) -> Parts:
     parts = compared.parts
     chosen = parts.values[groups], parts.replicates[:, groups], parts.units[groups]
@@ -307,6 +353,11 @@ def _correlations(replicates: FloatArray) -> FloatArray:
 
 
 def _covariance(replicates: FloatArray) -> FloatArray:
-    """Return the covariance of groups (G, G); an undefined replicate does not deviate."""
-    deviations = np.nan_to_num(replicates - np.nanmean(replicates, axis=0), nan=0.0)
+    """Return the covariance of groups (G, G)."""
+    deviations = _deviations(replicates)
     return np.asarray(deviations.T @ deviations / (len(replicates) - 1))
+
+
+def _deviations(replicates: FloatArray) -> FloatArray:
+    """Return the deviations from the mean (B, G); an undefined replicate does not deviate."""
+    return np.asarray(np.nan_to_num(replicates - np.nanmean(replicates, axis=0), nan=0.0))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
+Interval = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 UNDEFINED_LIMIT = 0.05
 """An interval is undefined when more than this share of its replicates is."""
@@ -193,15 +194,30 @@ class Combinations:
         It is 1 - the confidence at which the interval just touches 0, so it is below .05 exactly
         where the 95 % interval excludes 0.
         """
-        from scipy.special import ndtr
+        return farthest_p(self.interval, self.total.shape)
 
-        inside, beyond = np.zeros(self.total.shape), np.full(self.total.shape, _FARTHEST)
-        for _ in range(_HALVINGS):
-            middle = (inside + beyond) / 2
-            low, high = self.interval(middle)
-            touches = (low <= 0) & (high >= 0)
-            inside, beyond = np.where(touches, inside, middle), np.where(touches, middle, beyond)
-        return np.where(np.isnan(low), np.nan, 2 * ndtr(-beyond))
+    @property
+    def n_pairs(self) -> int:
+        """How many sums there are."""
+        return self.total.size
+
+    def leave_out_0(self, critical: float) -> bool:
+        """Tell whether an interval of any sum leaves out 0.
+
+        Args:
+            critical: how many standard errors to each side.
+        """
+        low, high = self.interval(critical)
+        return bool(((low > 0) | (high < 0)).any())
+
+    def smallest_p(self) -> float:
+        """Return the smallest p-value of a sum."""
+        return float(np.nanmin(self.p_value()))
+
+    def chosen(self, places: Array) -> Combinations:
+        """Return the sums at these places (P,) of the first axis, in this order."""
+        parts = ("weights", "values", "errors", "units", "correlations")
+        return replace(self, **{name: getattr(self, name)[places] for name in parts})
 
     def _effective_units(self) -> FloatArray:
         """Return as how many independent units each part tells, shape (..., K)."""
@@ -225,6 +241,24 @@ class Combinations:
         """Return the length of the parts' signed distances (..., K), as of correlated errors."""
         squares = np.einsum("...k,...kl,...l->...", distances, self.correlations, distances)
         return np.asarray(np.sqrt(np.maximum(squares, 0)))
+
+
+def farthest_p(interval: Interval, shape: tuple[int, ...]) -> FloatArray:
+    """Return the p-value of "it is 0": 1 - the confidence at which its interval just touches 0.
+
+    Args:
+        interval: low and high at a number of standard errors, all of this shape.
+        shape: of what is tested.
+    """
+    from scipy.special import ndtr
+
+    inside, beyond = np.zeros(shape), np.full(shape, _FARTHEST)
+    for _ in range(_HALVINGS):
+        middle = (inside + beyond) / 2
+        low, high = interval(middle)
+        touches = (low <= 0) & (high >= 0)
+        inside, beyond = np.where(touches, inside, middle), np.where(touches, middle, beyond)
+    return np.where(np.isnan(low), np.nan, 2 * ndtr(-beyond))
 
 
 def shares(
@@ -295,6 +329,20 @@ def differences(
     return _combinations(weights, *chosen, correlations, by_person)
 
 
+class Pairs(Protocol):
+    """Differences that one test is made of."""
+
+    @property
+    def n_pairs(self) -> int:
+        """How many there are."""
+
+    def leave_out_0(self, critical: float) -> bool:
+        """Tell whether an interval of any, at so many standard errors, leaves out 0."""
+
+    def smallest_p(self) -> float:
+        """Return the smallest p-value of one."""
+
+
 @dataclass(frozen=True, eq=False)
 class MaxT:
     """How far the differences of all pairs of groups lie from the truth at once.
@@ -312,7 +360,7 @@ class MaxT:
         # The order statistic above the quantile: between two, the chance would stay below `level`.
         return float(np.quantile(known, level, method="higher")) if known.size else math.nan
 
-    def p_value(self, pairs: Sequence[Combinations]) -> float:
+    def p_value(self, pairs: Sequence[Pairs]) -> float:
         """Return the p-value of "all these differences are 0".
 
         It is at most 1 - `level` exactly where an interval at `critical(level)` leaves out 0: the
@@ -329,12 +377,14 @@ class MaxT:
         known = np.sort(self.largest[~np.isnan(self.largest)])
         if not known.size:
             return math.nan
-        told = bisect_left(known, True, key=lambda critical: not _leave_out_0(pairs, critical))
+        told = bisect_left(
+            known, True, key=lambda critical: not any(each.leave_out_0(critical) for each in pairs)
+        )
         p = (1 + known.size - told) / (1 + known.size)
         if told < known.size:
             return p
-        own = np.concatenate([each.p_value() for each in pairs])
-        return min(p, float(np.nanmin(own)) * own.size)
+        own = min(each.smallest_p() for each in pairs)
+        return min(p, own * sum(each.n_pairs for each in pairs))
 
 
 def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
@@ -355,18 +405,12 @@ def max_t(values: FloatArray, replicates: FloatArray) -> MaxT:
     # One group against all later ones at a time: the pairs never stand in memory all at once.
     for first in range(len(values) - 1):
         apart = deviations[:, first, None] - deviations[:, first + 1 :]
-        errors = _standard_error(apart)
+        errors = replicate_errors(apart)
         spread = errors > 0
         if spread.any():
             scaled = np.abs(apart[:, spread]) / errors[spread]
             largest = np.fmax(largest, np.fmax.reduce(scaled, axis=1))
     return MaxT(largest)
-
-
-def _leave_out_0(pairs: Sequence[Combinations], critical: float) -> bool:
-    """Tell whether an interval of any pair leaves out 0."""
-    bounds = (each.interval(critical) for each in pairs)
-    return any(bool(((low > 0) | (high < 0)).any()) for low, high in bounds)
 
 
 def _wilson(share: Array, rows: Array, critical: Array) -> tuple[FloatArray, FloatArray]:
@@ -414,15 +458,15 @@ def _scaled_deviations(replicates: FloatArray) -> tuple[FloatArray, FloatArray]:
     """
     known = _mostly_defined(replicates)
     filled = np.where(known, replicates, 0.0)
-    errors = _standard_error(filled)
+    errors = replicate_errors(filled)
     centre = np.nanmean(filled, axis=0)
     scale = np.where(errors > 0, errors, 1.0) * math.sqrt(max(len(replicates) - 1, 1))
     deviations = np.nan_to_num((filled - centre) / scale, nan=0.0)
     return np.where(known, errors, np.nan), deviations
 
 
-def _standard_error(replicates: FloatArray) -> FloatArray:
-    """Return the standard deviation over the first axis; 0 where it is only rounding."""
+def replicate_errors(replicates: FloatArray) -> FloatArray:
+    """Return the standard deviation over the first axis (B, ...); 0 where it is only rounding."""
     error = np.asarray(np.nanstd(replicates, axis=0, ddof=1))
     return np.where(error > 1e-12, error, 0.0)
 

@@ -19,6 +19,7 @@ from facebias.fairness.counts import Codes, count_decisions, count_patterns
 from facebias.fairness.group_pairs import GAP_METRICS
 from facebias.fairness.influence import divide
 from facebias.fairness.intervals import Combinations, differences, normal_critical
+from facebias.fairness.many_groups import MOST_PAIRED
 from facebias.fairness.measures import MACRO, of_seen_classes
 from facebias.fairness.predictions import (
     UNKNOWN,
@@ -39,21 +40,14 @@ COMPARED = GAP_METRICS
 
 _COLUMNS = [
     *("attribute", "metric", "group", "against", "first_value", "second_value", "difference"),
-    *(
-        "low",
-        "high",
-        "method",
-        "n",
-        "units",
-        "reason",
-        "only_first",
-        "only_second",
-        "p",
-        "p_reason",
-    ),
+    *("low", "high", "method", "n", "units", "reason"),
+    *("only_first", "only_second", "test", "p", "p_reason"),
 ]
 
-DEPENDENT = "persons have several rows: McNemar's test needs independent ones"
+MCNEMAR, BY_PERSON = "McNemar, exact", "interval over persons"
+"""The tests of accuracies: of independent rows, and where persons have several."""
+
+CONSTANT = "the models do not differ in any replicate"
 
 _CHUNK = 2**22  # draws that are held at a time: 32 MiB
 
@@ -164,7 +158,8 @@ def compare_models(
     of theirs. Intervals are those of differences between groups, the models in the place of groups
     that vary together (`facebias.fairness.intervals.differences`): they cover other faces, not
     other trainings (see `facebias.fairness.seeds`). Accuracies are tested with McNemar's exact
-    test (McNemar 1947, Psychometrika 12), where rows are independent.
+    test (McNemar 1947, Psychometrika 12), where rows are independent. Where a person has several it
+    would take them for independent; there the test is that of the interval over persons.
 
     Args:
         first: predictions of one model, one row a face, see `facebias.fairness.group_report`, with
@@ -178,14 +173,15 @@ def compare_models(
     Returns:
         A row for each group and metric (accuracy, macro_recall, macro_f1), and for each metric and
         pair of groups of an attribute that both have `min_group` rows and, for macro metrics,
-        `min_class` of each class: attribute, metric, group, against (of a gap: the other group;
-        None: no gap), first_value and second_value (of a gap: the value of `group` minus that of
-        `against`), difference (first minus second), low, high, method ("paired shares", with
-        ", by person" where persons were resampled, or "none"), n (rows), units (rows, or persons;
-        of a gap in both groups together), reason (why there is no interval; empty where there
-        is), only_first and
-        only_second (rows that only this model has right; of a group's accuracy), p (McNemar's,
-        there), p_reason (why there is no p). Undefined is NaN.
+        `min_class` of each class; no pairs where more than `MOST_PAIRED` groups have them (see
+        `facebias.fairness.many_groups`). Columns: attribute, metric, group, against (of a gap: the
+        other group; None: no gap), first_value and second_value (of a gap: the value of `group`
+        minus that of `against`), difference (first minus second), low, high, method ("paired
+        shares", with ", by person" where persons were resampled, or "none"), n (rows), units (rows,
+        or persons; of a gap in both groups together), reason (why there is no interval; empty where
+        there is), only_first and only_second (rows that only this model has right; of a group's
+        accuracy), test (there: `MCNEMAR` or `BY_PERSON`), p (of that test), p_reason (why there is
+        no p). Undefined is NaN.
 
     Raises:
         DataError: if the models have not the same faces with the same labels and groups; see
@@ -335,14 +331,15 @@ def _compared(
         judged = pair.complete | (not macro)
         places: list[tuple[int, ...]] = [(group,) for group in range(len(n) - (n[-1] == 0))]
         eligible = np.flatnonzero((n >= settings.min_group) & judged)
-        places += combinations(eligible[eligible < len(n) - 1].tolist(), 2)
+        known = eligible[eligible < len(n) - 1].tolist()
+        places += combinations(known, 2) if len(known) <= MOST_PAIRED else ()
         for place in places:
             yield (
                 {"attribute": codes.attribute, "metric": name, "group": pair.groups[place[0]]}
                 | {"against": pair.groups[place[1]] if len(place) > 1 else None}
                 | _described(parts, place, settings.level, bool(judged[place[0]]))
                 | {"n": int(n[[*place]].sum()), "units": int(pair.units[[*place]].sum())}
-                | (_tested(pair, place[0]) if name == "accuracy" and len(place) == 1 else {})
+                | (_tested(pair, parts, place[0]) if name == "accuracy" and len(place) == 1 else {})
             )
 
 
@@ -403,7 +400,7 @@ def _described(parts: _Parts, place: tuple[int, ...], level: float, judged: bool
     elif math.isnan(low):
         reason = "a class is often lost in resampling"
     elif _constant(parts.replicates, place):
-        reason = "the models do not differ in any replicate"
+        reason = CONSTANT
     if reason:
         low, high = math.nan, math.nan
     method = "paired shares, by person" if parts.by_person else "paired shares"
@@ -429,7 +426,7 @@ def _means(parts: FloatArray) -> FloatArray:
 
 def _constant(replicates: FloatArray, place: tuple[int, ...]) -> bool:
     """Tell whether the difference between the models is the same in all replicates."""
-    found = _contrast(_means(replicates), place)
+    found = _contrast(_means(replicates[..., list(place), :]), tuple(range(len(place))))
     differences = found[:, 0] - found[:, 1]
     return bool(np.nanmax(differences) == np.nanmin(differences))
 
@@ -440,12 +437,15 @@ def _interval(parts: _Parts, place: tuple[int, ...], level: float) -> tuple[floa
     A gap g - h of the first model minus that of the second is (first's g + second's h) minus
     (second's g + first's h): twice the difference of two means of twice as many parts.
     """
-    sides = parts.values, parts.replicates
-    values, drawn = (_crossed(each, place) for each in sides)
-    units = np.concatenate([parts.units[group] for group in place])
-    found = _between(values, drawn, np.stack([units, units]), by_person=parts.by_person)
-    low, high = found.interval(normal_critical(level))
+    low, high = _difference(parts, place).interval(normal_critical(level))
     return len(place) * float(low[0]), len(place) * float(high[0])
+
+
+def _difference(parts: _Parts, place: tuple[int, ...]) -> Combinations:
+    """Return the difference between the models; of a gap half of it."""
+    values, drawn = (_crossed(each, place) for each in (parts.values, parts.replicates))
+    units = np.concatenate([parts.units[group] for group in place])
+    return _between(values, drawn, np.stack([units, units]), by_person=parts.by_person)
 
 
 def _crossed(values: FloatArray, place: tuple[int, ...]) -> FloatArray:
@@ -456,15 +456,18 @@ def _crossed(values: FloatArray, place: tuple[int, ...]) -> FloatArray:
     return np.concatenate([first, values[..., ::-1, place[1], :]], axis=-1)
 
 
-def _tested(pair: _Pair, group: int) -> dict[str, Any]:
-    """Return the rows of a group that only one model has right, and McNemar's p-value."""
+def _tested(pair: _Pair, parts: _Parts, group: int) -> dict[str, Any]:
+    """Return the rows of a group that only one model has right, and the test of its accuracies."""
     joint = pair.joint[group]  # second prediction, label, first prediction
     right = np.einsum("alc,lc->al", joint, np.eye(joint.shape[0], dtype=np.int64))
     first, second = int(right.sum()), int(np.einsum("lla->", joint))
     both = int(np.trace(right))
     only = {"only_first": first - both, "only_second": second - both}
-    if pair.by_person:
-        return only | {"p": math.nan, "p_reason": DEPENDENT}
     if not joint.any():
-        return only | {"p": math.nan, "p_reason": "no rows"}
-    return only | {"p": mcnemar(**only), "p_reason": ""}
+        return only | {"test": None, "p": math.nan, "p_reason": "no rows"}
+    if not pair.by_person:
+        return only | {"test": MCNEMAR, "p": mcnemar(**only), "p_reason": ""}
+    if _constant(parts.replicates, (group,)):
+        return only | {"test": None, "p": math.nan, "p_reason": CONSTANT}
+    p = float(_difference(parts, (group,)).p_value()[0])
+    return only | {"test": BY_PERSON, "p": p, "p_reason": ""}

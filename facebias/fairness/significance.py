@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facebias.fairness.counts import PersonPatterns
+from facebias.fairness.many_groups import MOST_PAIRED, largest_apart
 from facebias.fairness.resampling import CountedGroups
 
 Array = npt.NDArray[Any]
@@ -277,7 +278,9 @@ def _permuted(units: _Units, permutations: int, rng: np.random.Generator) -> Ite
     """Yield tables (b, G, K) of members with the sizes of groups and kinds kept."""
     from scipy.stats import random_table
 
-    step = max(1, _CHUNK_NUMBERS // max(units.members.size, units.members.shape[0] ** 2))
+    n_groups = len(units.members)
+    pairs = n_groups**2 if n_groups <= MOST_PAIRED else 0
+    step = max(1, _CHUNK_NUMBERS // max(units.members.size, pairs))
     tables = [
         (kinds, random_table(units.members[:, kinds].sum(1), units.members[:, kinds].sum(0)))
         for kinds in (units.strata == stratum for stratum in np.unique(units.strata))
@@ -304,7 +307,9 @@ def _statistics(members: Array, units: _Units, metric: Metric) -> FloatArray:
 
 
 def _largest_studentised(values: FloatArray, errors: FloatArray) -> FloatArray:
-    """Return the largest |difference| / standard error of independent groups (..., G)."""
+    """Return the largest |difference| / standard error of independent groups (b, G)."""
+    if values.shape[-1] > MOST_PAIRED:
+        return largest_apart(values, errors)
     first, second = np.triu_indices(values.shape[-1], 1)
     difference = np.abs(values[..., first] - values[..., second])
     error = np.hypot(errors[..., first], errors[..., second])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +17,11 @@ from rich.console import Console
 import facebias
 from facebias.data.audited import Note
 from facebias.fairness.audit import Audit
-from facebias.files import whole_file, write_json, write_text
+from facebias.files import whole_file, write_text
 from facebias.report import audit_figures
 from facebias.report.audit_page import Section, sections
 from facebias.report.audit_pictures import Picture
-from facebias.report.audit_words import Statement, note_words, statements
+from facebias.report.audit_words import Statement, interval_name, note_words, statements
 from facebias.report.pages import PAGE, render_page
 from facebias.report.summary import console_for_tables
 
@@ -45,10 +47,12 @@ _FILES = {
     "notes.csv": "what was read, and what could not be used",
     PICTURES: "the pictures, as PNG and SVG",
 }
-_MEANINGS = {
-    "95 % interval": "of a single share Wilson's; where persons have several faces, and of other "
+_INTERVAL = (
+    "of a single share Wilson's; where persons have several faces, and of other "
     "metrics, the bootstrap's. It covers other faces of the same kind. That of the largest gap "
-    "comes from simultaneous intervals of all pairs (max-t), as the pair was picked.",
+    "comes from simultaneous intervals of all pairs (max-t), as the pair was picked."
+)
+_MEANINGS = {
     "ratio": "the lower value divided by the higher one.",
     "same labels' mix": "the gap if every group had the same mix of labels.",
     "if equal": "the largest gap that groups of these sizes would show on average if all were "
@@ -80,7 +84,10 @@ def write_audit(audit: Audit, notes: Sequence[Note], config: DictConfig, folder:
         with whole_file(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     content = {"label": config.label, "provenance": config.provenance}
-    write_json(folder / CONTENT, content | audit_content(audit, notes, said))
+    content |= audit_content(audit, notes, said)
+    # Not indented: of thousands of rows that is half of the file.
+    whole = json.dumps(_short(content), allow_nan=False, separators=(",", ":"))
+    write_text(folder / CONTENT, f"{whole}\n")
     parts = list(sections(audit))
     page = render_page(
         "audit.html.j2",
@@ -92,7 +99,7 @@ def write_audit(audit: Audit, notes: Sequence[Note], config: DictConfig, folder:
         notes=[note_words(note) for note in notes],
         sections=parts,
         pictures=_draw(parts, folder / PICTURES),
-        meanings=_MEANINGS,
+        meanings={interval_name(audit): _INTERVAL} | _MEANINGS,
         files={name: meaning for name, meaning in _FILES.items() if (folder / name).exists()},
         config=OmegaConf.to_yaml(config),
     )
@@ -113,11 +120,26 @@ def audit_content(audit: Audit, notes: Sequence[Note], said: Sequence[Statement]
         "settings": audit.settings,
         "notes": [asdict(note) for note in notes],
         "summary": [asdict(statement) for statement in said],
-        "tables": {
-            name: table.astype(object).where(table.notna(), None).to_dict(orient="records")
-            for name, table in audit.tables.items()
-        },
+        "tables": {name: _records(table) for name, table in audit.tables.items()},
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the rows of a table, without headlines: those say a row's own numbers in words."""
+    numbers = table.drop(columns="headline", errors="ignore").astype(object)
+    rows: list[dict[Any, Any]] = numbers.where(numbers.notna(), None).to_dict(orient="records")
+    return rows
+
+
+def _short(content: Any) -> Any:  # noqa: ANN401
+    """Return content for JSON with numbers of 6 digits; what is undefined or infinite is None."""
+    if isinstance(content, float):
+        return float(f"{content:.6g}") if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {str(key): _short(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_short(value) for value in content]
+    return content
 
 
 def _draw(parts: Sequence[Section], folder: Path) -> dict[Picture, str]:

@@ -4,7 +4,9 @@ Colours are Okabe and Ito's, which the colour-blind tell apart, and shapes tell 
 scale of values (cividis) and that of differences are even to the eye: equal steps look equal.
 """
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 
 from facebias.files import whole_file
 from facebias.report.card_figures import plain
 from facebias.report.figures import BLUE, GRAY, ORANGE
 
-MOST_GROUPS = 60
+MOST_GROUPS = 40
 """Groups in a forest plot; of more, those with the most faces are drawn."""
 MOST_CELLS = 16
 """Groups or classes along a side of a matrix; a larger one is a table only."""
@@ -33,6 +37,12 @@ _SHAPES = "osD^vPX"
 _WIDTH, _PANEL, _ROW, _HEAD, _CELL = 5.0, 2.0, 0.28, 1.2, 0.6
 _DOTS_PER_INCH = 150
 _LONGEST = 34  # letters of a name
+_EAST_ASIAN = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans KR"),
+    *("Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("IPAexGothic", "NanumGothic", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS"),
+)
 
 
 def _even_scale() -> LinearSegmentedColormap:
@@ -82,9 +92,11 @@ def forest(
     wide = _WIDTH + _PANEL * (len(classes) - 1)
     figure = Figure(figsize=(wide, high), layout="constrained")
     panels = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
+    limits = _limits(rows[["value", "low", "high"]].to_numpy(np.float64))
     for axes, name in zip(panels, classes, strict=True):
         part = rows[rows["class"].fillna("") == name]
         _forest_panel(axes, part, groups, models)
+        axes.set_xlim(limits)  # one for all panels, so that they can be compared
         axes.set_xlabel(f"{axis} of {_short(name)}" if name else axis)
     places = range(len(groups))
     labels = [f"{_short(group)}  (n = {int(sizes[group]):,})" for group in groups]
@@ -113,7 +125,6 @@ def _forest_panel(
             axes.plot([row["low"], row["high"]], [y, y], color=colour, alpha=1 if ok else 0.5)
             face = colour if ok else "white"
             axes.plot(row["value"], y, shape, color=colour, markerfacecolor=face, markersize=5)
-    axes.set_xlim(_limits(rows[["value", "low", "high"]].to_numpy(np.float64)))
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -290,14 +301,24 @@ def save(figure: Figure, path: Path) -> None:
         figure: to write; the same figure gives the same bytes.
         path: without an ending.
     """
-    with whole_file(path.with_name(f"{path.name}.png")) as temporary:
-        figure.savefig(temporary, dpi=_DOTS_PER_INCH)
-    figure.set_layout_engine("none")  # what was laid out stays where it is
-    with (
-        whole_file(path.with_name(f"{path.name}.svg")) as temporary,
-        rc_context({"svg.hashsalt": "facebias"}),
-    ):
-        figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+    families = _families()
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "facebias"}):
+        # Without a font for its script a letter is a box; the tables have the name as it is.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font", UserWarning)
+        with whole_file(path.with_name(f"{path.name}.png")) as temporary:
+            figure.savefig(temporary, dpi=_DOTS_PER_INCH)
+        figure.set_layout_engine("none")  # what was laid out stays where it is
+        with whole_file(path.with_name(f"{path.name}.svg")) as temporary:
+            figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+
+
+@cache
+def _families() -> list[str]:
+    """Return matplotlib's font, then those of Chinese, Japanese and Korean that are installed."""
+    installed = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in installed)]
 
 
 def _square(size: int) -> tuple[Figure, Axes]:

@@ -10,6 +10,7 @@ from facebias.report import audit_pictures as pictures
 from facebias.report import audit_tables as tables
 from facebias.report.audit_pictures import Picture
 from facebias.report.audit_tables import PageTable
+from facebias.report.audit_words import many_groups_words
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _all_faces(audit: Audit) -> Section:
 def _attribute(audit: Audit, attribute: str) -> Section:
     return Section(
         f"By {attribute}",
-        "",
+        many_groups_words(audit, attribute),
         (*pictures.forests(audit, attribute), *pictures.gap_matrices(audit, attribute)),
         (tables.group_table(audit, attribute), *tables.reference_table(audit, attribute)),
         (tables.gap_table(audit, attribute), tables.criteria_table(audit, attribute)),
@@ -74,7 +75,7 @@ def _intersection(audit: Audit, names: Sequence[str]) -> Section:
     attribute = " x ".join(names)
     return Section(
         f"By {' and '.join(names)}",
-        "",
+        many_groups_words(audit, attribute),
         (*pictures.heat_maps(audit, names), *pictures.forests(audit, attribute, recalls=False)),
         (),
         (

@@ -23,7 +23,7 @@ from facebias.report.audit_tables import (
     shown_valence,
     single_groups,
 )
-from facebias.report.audit_words import of_model
+from facebias.report.audit_words import interval_name, of_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,13 +64,14 @@ def forests(audit: Audit, attribute: str, *, recalls: bool = True) -> Iterator[P
     found = rows[rows["metric"] == "accuracy"]
     sizes, title = _sizes(rows), f"Accuracy by {attribute}"
     figure = audit_figures.forest(found, sizes, audit.models, title, "accuracy")
-    alt = f"Accuracy of every group by {attribute}, with 95 % intervals; the table has the numbers"
+    shown = f"with {interval_name(audit)}s"
+    alt = f"Accuracy of every group by {attribute}, {shown}; the table has the numbers"
     yield Picture(_name("accuracy", attribute), alt, figure)
     if recalls and len(audit.settings["classes"]) <= MOST_CLASSES:
         found = rows[rows["metric"] == "recall"]
         title = f"Recall by {attribute}"
         figure = audit_figures.forest(found, sizes, audit.models, title, "recall")
-        alt = f"Recall of each class in every group by {attribute}, with 95 % intervals"
+        alt = f"Recall of each class in every group by {attribute}, {shown}"
         yield Picture(_name("recall", attribute), alt, figure)
 
 
@@ -144,7 +145,7 @@ def paired_forests(audit: Audit) -> Iterator[Picture]:
         named = part.assign(name=[group_name(row) for row in part.to_dict(orient="records")])
         title = f"{model} minus {other}: accuracy on the same faces"
         figure = audit_figures.difference_forest(named, title, "difference in accuracy")
-        alt = f"{title}, of all and of every group, with 95 % intervals"
+        alt = f"{title}, of all and of every group, with {interval_name(audit)}s"
         yield Picture(_name("paired", str(model), str(other)), alt, figure)
 
 
@@ -163,7 +164,7 @@ def valences(audit: Audit) -> Iterator[Picture]:
                 continue
             title = f"{model}: how {true} faces are read by {attribute}"
             figure = audit_figures.forest(shown, sizes, series, title, axis)
-            alt = f"{title} ({', '.join(series)}), with 95 % intervals; the table has the numbers"
+            alt = f"{title} ({', '.join(series)}), with {interval_name(audit)}s; see the table"
             yield Picture(_name("valence", str(attribute), str(model), series[0]), alt, figure)
 
 

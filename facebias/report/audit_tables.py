@@ -12,7 +12,7 @@ import pandas as pd
 from facebias.fairness.audit import AGAINST, MODEL, Audit
 from facebias.fairness.audit_further import GROUP
 from facebias.fairness.valence import CORRECTED, RAW, SCORES
-from facebias.report.audit_words import of_model, p_value, percent, points
+from facebias.report.audit_words import interval_name, of_model, p_value, percent, points
 
 MOST_CLASSES = 4
 """Classes whose recall has a column in the tables of groups, and a panel in a picture."""
@@ -65,7 +65,7 @@ def overall_table(audit: Audit) -> PageTable:
         cells = [_with_interval(_cell(found, metric)) for metric in (*METRICS, "kappa")]
         rows.append((model, f"{first['n']:,}", *cells, percent(first["majority"])))
     return PageTable(
-        "All faces that have a label and an answer, with 95 % intervals",
+        f"All faces that have a label and an answer, with {interval_name(audit)}s",
         ("model", "n", *METRICS.values(), "Cohen's kappa", "majority class"),
         tuple(rows),
     )
@@ -127,7 +127,7 @@ def group_table(audit: Audit, attribute: str) -> PageTable:
     heads = (*METRICS.values(), *(f"recall of {each}" for each in recalls))
     return _cut(
         PageTable(
-            f"Groups by {attribute}, with 95 % intervals; [in brackets] {_BRACKETS}",
+            f"Groups by {attribute}, with {interval_name(audit)}s; [in brackets] {_BRACKETS}",
             ("group", *(["model"] if several else []), "n", "share", *heads, ""),
             tuple(lines),
             2 if several else 1,
@@ -158,7 +158,17 @@ def reference_table(audit: Audit, attribute: str) -> Iterator[PageTable]:
         name = audit.settings["references"][attribute]
         yield PageTable(
             f"Accuracy of {name} minus that of each group, in percentage points",
-            ("group", "model", "n", "accuracy", name, "difference", "95 % interval", "p", "p Holm"),
+            (
+                "group",
+                "model",
+                "n",
+                "accuracy",
+                name,
+                "difference",
+                interval_name(audit),
+                "p",
+                "p Holm",
+            ),
             tuple(lines),
             2,
         )
@@ -189,7 +199,7 @@ def gap_table(audit: Audit, attribute: str) -> PageTable:
     return PageTable(
         f"Largest gaps by {attribute}, in percentage points",
         (
-            *("model", "metric", "between", "gap", "95 % interval", "ratio"),
+            *("model", "metric", "between", "gap", interval_name(audit), "ratio"),
             *("same labels' mix", "if equal", "detectable", "p", "p Holm", "p BH", "compared"),
         ),
         tuple(lines),
@@ -219,7 +229,15 @@ def criteria_table(audit: Audit, attribute: str) -> PageTable:
                 "" if defined or pd.isna(row["reason"]) else str(row["reason"]),
             )
         )
-    heads = ("largest part", "between", "gap", "95 % interval", "smallest ratio", "compared", "")
+    heads = (
+        "largest part",
+        "between",
+        "gap",
+        interval_name(audit),
+        "smallest ratio",
+        "compared",
+        "",
+    )
     return PageTable(
         f"Fairness criteria by {attribute}, in percentage points",
         ("model", "criterion", *heads),
@@ -237,7 +255,8 @@ def paired_tables(audit: Audit, *, headline: bool) -> Iterator[PageTable]:
     """
     for (model, other), rows in single_groups(audit).groupby([MODEL, AGAINST], sort=False):
         first = (rows["metric"] == "accuracy") | (rows["attribute"] == "all")
-        yield _paired_table(rows[first if headline else ~first], str(model), str(other))
+        shown = rows[first if headline else ~first]
+        yield _paired_table(shown, str(model), str(other), interval_name(audit))
 
 
 def single_groups(audit: Audit) -> pd.DataFrame:
@@ -247,7 +266,7 @@ def single_groups(audit: Audit) -> pd.DataFrame:
     return table[shown & table["against"].isna()]
 
 
-def _paired_table(rows: pd.DataFrame, model: str, other: str) -> PageTable:
+def _paired_table(rows: pd.DataFrame, model: str, other: str, interval: str) -> PageTable:
     lines = [
         (
             group_name(row),
@@ -258,13 +277,14 @@ def _paired_table(rows: pd.DataFrame, model: str, other: str) -> PageTable:
             points(row["difference"]),
             _span(row) if np.isfinite(row["low"]) else str(row["reason"]),
             p_value(row["p"]),
+            "" if pd.isna(row["test"]) else str(row["test"]),
         )
         for row in rows.to_dict(orient="records")
     ]
     return _cut(
         PageTable(
             f"{model} minus {other}, in percentage points",
-            ("faces", "metric", "n", model, other, "difference", "95 % interval", "McNemar's p"),
+            ("faces", "metric", "n", model, other, "difference", interval, "p", "test"),
             tuple(lines),
             2,
         )
@@ -293,7 +313,7 @@ def score_table(audit: Audit) -> PageTable:
     ]
     return PageTable(
         "Scores of all faces",
-        ("model", "metric", "class", "n", "value", "95 % interval", ""),
+        ("model", "metric", "class", "n", "value", interval_name(audit), ""),
         tuple(lines),
         3,
     )
@@ -323,9 +343,9 @@ def estimated_table(audit: Audit, attribute: str) -> PageTable:
         )
     heads = (
         "true groups",
-        "95 % interval",
+        interval_name(audit),
         "estimated groups",
-        "95 % interval",
+        interval_name(audit),
         "between",
         "n",
         "",
@@ -366,7 +386,7 @@ def valence_tables(audit: Audit, *, headline: bool) -> Iterator[PageTable]:
             )
             for row in rows.to_dict(orient="records")
         ]
-        heads = ("n", "value", "95 % interval", "")
+        heads = ("n", "value", interval_name(audit), "")
         yield _cut(
             PageTable(
                 f"How faces are read by {attribute}",
@@ -402,7 +422,7 @@ def valence_difference_tables(audit: Audit, *, headline: bool) -> Iterator[PageT
                 )
                 for row in rows.to_dict(orient="records")
             ]
-            heads = ("n", str(model), str(other), "difference", "95 % interval", "")
+            heads = ("n", str(model), str(other), "difference", interval_name(audit), "")
             yield _cut(
                 PageTable(
                     f"{model} minus {other}: how faces are read by {attribute}",
@@ -444,7 +464,7 @@ def amplification_table(audit: Audit) -> PageTable:
         )
         for row in audit.tables["amplification"].to_dict(orient="records")
     ]
-    heads = ("added", "95 % interval", "n", "other composition", "")
+    heads = ("added", interval_name(audit), "n", "other composition", "")
     return _cut(
         PageTable(
             "Bias amplification, in percentage points",

@@ -15,6 +15,8 @@ import pandas as pd
 
 from facebias.data.audited import Note
 from facebias.fairness.audit import AGAINST, MODEL, Audit
+from facebias.fairness.many_groups import MOST_PAIRED
+from facebias.fairness.paired import MCNEMAR
 from facebias.fairness.significance import holm
 
 MEASURED, SUPPORTED, CANNOT_TELL = "measured", "supported", "cannot tell"
@@ -48,8 +50,9 @@ def statements(audit: Audit) -> list[Statement]:
 
     A gap is supported where its simultaneous interval leaves out 0, and where the test of all
     groups being equal is rejected after Holm's adjustment for all largest gaps of the model. A
-    difference between two models is supported where its interval leaves out 0, and where faces are
-    independent McNemar's exact test is rejected after Holm's adjustment for all pairs of models.
+    difference between two models is supported where its interval leaves out 0, and where its test
+    rejects after Holm's adjustment for all pairs of models: McNemar's exact test, or that of the
+    interval over persons where a person has several faces.
     """
     said: list[Statement] = []
     for model in audit.models:
@@ -117,6 +120,28 @@ def p_value(value: float | None) -> str:
     if value is None or not np.isfinite(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval_name(audit: Audit) -> str:
+    """Return what the intervals of an audit are called: "95 % interval"."""
+    return f"{100 * audit.settings['level']:g} % interval"
+
+
+def many_groups_words(audit: Audit, attribute: str) -> str:
+    """Say what is not listed of an attribute with many groups; nothing where all pairs are."""
+    gaps = audit.tables["gaps"]
+    rows = gaps[(gaps["attribute"] == attribute) & (gaps["kind"] == "largest")]
+    compared = int(rows["eligible"].max()) if len(rows) else 0
+    if compared <= MOST_PAIRED:
+        return ""
+    text = (
+        f"{compared:,} groups are compared, more than {MOST_PAIRED}. Tests and intervals allow for "
+        "all pairs of them, but not every pair is listed: for each group the one whose interval is "
+        "farthest from 0."
+    )
+    if "paired" in audit.tables:
+        text += " How much models differ in the gaps between these groups is not compared."
+    return text
 
 
 def _overall(audit: Audit, model: str, measures: pd.DataFrame) -> Statement:
@@ -253,10 +278,11 @@ def _between_models(audit: Audit) -> Iterator[Statement]:
             model, other = other, model
             row |= {"low": -row["high"], "high": -row["low"], "difference": -row["difference"]}
         seen = f"{points(row['difference'])} points ({_interval(row, points)})"
-        tested = np.isfinite(row["p"])  # not where a person has several faces
-        test = f"; McNemar's test{allowing}: p {_compared(row['p'])}" if tested else ""
+        tested = np.isfinite(row["p"])
+        named = "McNemar's test" if row["test"] == MCNEMAR else "test over persons"
+        test = f"; {named}{allowing}: p {_compared(row['p'])}" if tested else ""
         faces = f"the {int(row['n']):,} faces that both answered"
-        if row["low"] > 0 and not (tested and row["p"] > 1 - audit.settings["level"]):
+        if row["low"] > 0 and row["p"] <= 1 - audit.settings["level"]:
             text = f"On {faces}, {model} is right more often than {other}, by {seen}{test}."
             yield Statement(model, "models", SUPPORTED, text)
         else:

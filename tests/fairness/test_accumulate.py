@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.multiprocessing.spawn import spawn
 
 from facebias.errors import DataError
 from facebias.fairness.accumulate import DecisionCounts
@@ -40,6 +44,33 @@ def test_two_processes_add_up() -> None:
     first, second = accumulate([one]), accumulate([other])
     first.merge_state(second)
     assert torch.equal(first.compute(), accumulate([one, other]).compute())
+
+
+def count_share(rank: int, world: int, folder: str) -> None:
+    """Count every so many batches in one process, and write what all processes have."""
+    store = f"file://{folder}/meeting-{world}"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
+    metric = accumulate(made_batches()[rank::world])
+    torch.save(metric.compute(), Path(folder) / f"{world}-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def made_batches() -> list[list[Row]]:
+    """Return 7 batches of different lengths, one of them empty: no share is like another."""
+    random = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([[4], [4], [4]])
+    found = [torch.rand(3, n, generator=random) * sizes for n in (5, 0, 8, 1, 3, 13, 2)]
+    return [[(int(g) - 1, int(a), int(b)) for g, a, b in each.T.tolist()] for each in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_together_count_what_one_counts(world: int, tmp_path: Path) -> None:
+    spawn(count_share, (world, str(tmp_path)), nprocs=world)  # type: ignore[no-untyped-call]
+    alone = accumulate(made_batches()).compute()
+    for rank in range(world):
+        counts = torch.load(tmp_path / f"{world}-{rank}.pt", weights_only=True)
+        assert torch.equal(counts, alone)
 
 
 def test_reset_and_earlier_results() -> None:

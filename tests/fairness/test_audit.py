@@ -153,7 +153,9 @@ def test_persons_are_known_by_their_column() -> None:
     assert whole["units"].tolist() == [100]
     predicted = {"one": "predicted", "two": "second"}
     both = audit(table, predicted=predicted, identity="who", **FEW)
-    assert both.tables["paired"]["p"].isna().all()
+    (own,) = both.tables["paired"].query("metric == 'accuracy'").to_dict(orient="records")
+    assert own["test"] == "interval over persons"
+    assert own["p"] < 0.001
 
 
 def test_the_order_of_the_faces_changes_nothing() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from facebias.errors import DataError
 from facebias.fairness.auroc import area_interval, auroc, class_auroc, group_areas, group_auroc
+from facebias.fairness.group_metrics import group_metrics
 from facebias.fairness.influence import group_means, group_units
 
 
@@ -50,6 +52,25 @@ def test_auroc_is_undefined_without_positives_or_negatives() -> None:
 def test_auroc_refuses(labels: list[int], scores: Any) -> None:  # noqa: ANN401
     with pytest.raises(DataError):
         auroc(labels, scores)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused_by_group_too(wrong: float) -> None:
+    scores = np.array([[0.9, 0.1], [wrong, 0.6], [0.3, 0.7]])
+    labels, groups = np.array([0, 0, 1]), np.zeros(3, dtype=np.int64)
+    with pytest.raises(DataError) as raised:
+        group_auroc(labels, scores, groups, 1)
+    assert raised.value.found == "1 of 3 rows have a score that is missing or infinite."
+    assert raised.value.expected
+    assert raised.value.todo
+
+
+def test_a_run_that_diverged_has_no_auroc_but_all_that_is_counted() -> None:
+    rows = {"label": ["f", "m", "f", "m"], "predicted": ["f", "m", "m", "m"]}
+    scores = {"p_f": [0.9, np.nan, 0.4, 0.1], "p_m": [0.1, np.nan, 0.6, 0.9]}
+    found = group_metrics(pd.DataFrame(rows | scores), ["f", "m"], {}).iloc[0]
+    assert np.isnan(found["auroc"])
+    assert found["accuracy"] == 0.75
 
 
 def pairwise(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ import pytest
 from facebias.errors import DataError
 from facebias.fairness.group_metrics import group_metrics
 from facebias.fairness.intervals import wilson_interval
-from facebias.fairness.paired import compare_models, paired_difference, same_faces
+from facebias.fairness.paired import BY_PERSON, compare_models, paired_difference, same_faces
 from facebias.fairness.settings import Settings
+from facebias.fairness.significance import mcnemar
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -110,13 +111,31 @@ def test_mcnemar_stands_where_rows_are_independent() -> None:
     assert found["p_reason"] == ""
 
 
-def test_mcnemar_is_refused_where_persons_have_several_rows() -> None:
+def test_persons_with_many_rows_are_not_taken_for_as_many_faces() -> None:
+    # The first model is right on 8 persons, the other on 4; all 30 photos of one go together.
+    persons, right = np.repeat(np.arange(12), 30), np.repeat(np.arange(12) < 8, 30)
+    names = np.array(["a", "b"])
+    label = np.tile([0, 1], 180)
+    table = pd.DataFrame({"id": np.arange(360), "label": names[label], "identity": persons})
+    first, second = (
+        table.assign(predicted=names[np.where(each, label, 1 - label)]) for each in (right, ~right)
+    )
+    whole = row(compare_models(first, second, ("a", "b"), {}), group="all", metric="accuracy")
+    assert mcnemar(240, 120) < 1e-9  # as if photos were independent
+    assert whole["p"] > 0.1
+    assert whole["low"] < 0 < whole["high"]
+
+
+def test_where_persons_have_several_rows_the_test_is_that_of_the_interval_over_persons() -> None:
     first, second = (model.assign(identity=np.arange(600) // 3) for model in made())
     found = compare_models(first, second, CLASSES, ATTRIBUTES)
-    own = found[(found["metric"] == "accuracy") & found["against"].isna()]
-    assert own["p"].isna().all()
+    own = found[(found["metric"] == "accuracy") & found["against"].isna() & (found["n"] > 0)]
     assert own["only_first"].notna().all()
-    assert own["p_reason"].str.contains("persons have several rows").all()
+    assert (own["test"] == BY_PERSON).all()
+    told = (own["low"] > 0) | (own["high"] < 0)
+    assert 0 < told.sum() < len(own)
+    assert ((own["p"] <= 0.05) == told).all()
+    assert (own["p_reason"] == "").all()
     whole = row(own, group="all")
     assert (whole["n"], whole["units"]) == (600, 200)
     assert whole["method"] == "paired shares, by person"

@@ -110,6 +110,18 @@ def test_an_interval_is_wider_than_one_over_the_seeds_alone() -> None:
     assert gap["low"] < low < high < gap["high"]
 
 
+def test_three_seeds_reach_4_30_of_their_errors_and_not_1_96() -> None:
+    gap = row(
+        seed_gaps(made(seeds=3), CLASSES, ATTRIBUTES),
+        **{"attribute": "sex", "metric": "accuracy", "kind": "pair"},
+    )
+    half = (gap["high"] - gap["low"]) / 2
+    assert gap["seed_error"] > 0
+    faces = 1.96 * gap["face_error"]
+    assert half == pytest.approx(math.hypot(4.303 * gap["seed_error"], faces), rel=0.01)
+    assert half > 4.3 * gap["seed_error"]
+
+
 def test_seeds_that_agree_leave_the_interval_of_the_faces() -> None:
     right = np.arange(400) < 300
     found = row(seed_measures(answers([right, right]), ("a", "b"), {}), metric="accuracy")

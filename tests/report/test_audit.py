@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,6 +20,7 @@ from facebias.report.audit_page import sections
 from facebias.report.audit_tables import group_table
 from facebias.report.audit_words import CANNOT_TELL, SUPPORTED, Statement, note_words, statements
 
+FEW: dict[str, Any] = {"replicates": 100}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -264,3 +266,43 @@ def test_a_gap_that_is_the_labels_mix_is_said_to_be() -> None:
     assert "It is 0.0 points if every group is given the same mix of labels" in text
     equal = audit(faces([0.9, 0.6], 200), groups=["race"], replicates=200)
     assert "mix of labels" not in said_of(equal, "race").text
+
+
+def test_names_in_letters_that_no_font_has_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    found = audit(
+        faces([0.9, 0.6], 60).replace({"race": {"group 0": "日本"}}), groups=["race"], **FEW
+    )
+    (first, *_) = pictures.forests(found, "race")
+    audit_figures.save(first.figure, tmp_path / "names")  # warnings are errors
+    assert (tmp_path / "names.svg").stat().st_size > 1000
+
+
+def test_recalls_of_all_classes_have_one_scale() -> None:
+    table = faces([0.9, 0.6], 100)
+    table.loc[table["label"] == "f", "predicted"] = "f"
+    _, recall = pictures.forests(audit(table, groups=["race"], **FEW), "race")
+    one, other = (axes.get_xlim() for axes in recall.figure.axes)
+    assert one == other
+
+
+def test_intervals_are_called_by_their_level() -> None:
+    table = faces([0.9, 0.6, 0.7], 100, second=0.8)
+    models = {"A": "predicted", "B": "second"}
+    references = {"race": "group 0"}
+    found = audit(table, predicted=models, groups=["race"], references=references, level=0.9, **FEW)
+    for section in sections(found):
+        shown = [section.text, *(each.alt for each in section.pictures)]
+        for each in (*section.tables, *section.folded):
+            shown += [each.caption, *each.columns]
+        assert not [words for words in shown if "95 %" in words]
+        assert any("90 % interval" in words for words in shown)
+
+
+def test_a_page_says_which_pairs_of_many_groups_are_not_listed() -> None:
+    table = faces([0.8] * 102, 30)
+    found = audit(table, groups=["race"], min_class=1, replicates=30)
+    (text,) = (section.text for section in sections(found) if section.title == "By race")
+    assert "102 groups are compared, more than 100" in text
+    assert "not every pair is listed" in text
+    few = audit(faces([0.8] * 3, 30), groups=["race"], min_class=1, **FEW)
+    assert [section.text for section in sections(few) if section.title == "By race"] == [""]

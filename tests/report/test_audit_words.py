@@ -79,3 +79,23 @@ def test_models_are_told_apart_only_if_the_test_stands_among_all_pairs() -> None
     table["B"] = answers(np.arange(200) >= 6, label)
     assert verdicts("A", "B") == [SUPPORTED]  # 2 / 2 ** 6 = .031
     assert verdicts("A", "B", "C") == [CANNOT_TELL] * 3
+
+
+def test_models_of_few_persons_are_told_apart_by_persons_and_among_all_pairs() -> None:
+    # 30 photos of each of 40 persons; a model that fails on some fails on all photos of them.
+    persons = np.repeat(np.arange(40), 30)
+    label = np.tile(["f", "m"], 600)
+    wrong = {"A": 4, "B": 9, "C": 4, "D": 9}
+    columns = {name: answers(persons >= n, label) for name, n in wrong.items()}
+    table = pd.DataFrame({"label": label, "person": persons, **columns})
+
+    def said(*models: str) -> list[Statement]:
+        predicted = {name: name for name in models}
+        found = audit(table, predicted=predicted, identity="person", replicates=300)
+        return about(statements(found), "models")
+
+    (alone,) = said("A", "B")
+    assert alone.verdict == SUPPORTED
+    assert "test over persons: p = 0.0" in alone.text
+    # Four pairs differ; in the other two the models are the same.
+    assert [each.verdict for each in said(*wrong)] == [CANNOT_TELL] * 6
