@@ -28,6 +28,7 @@ def compare(config: DictConfig) -> Path:
         write_comparison,
         write_valence_differences,
     )
+    from facebias.report.paired import print_paired, write_paired_differences
     from facebias.report.side_by_side import draw_maps
     from facebias.report.twin_reports import print_twins, write_twins
     from facebias.runs.folder import open_run
@@ -47,8 +48,10 @@ def compare(config: DictConfig) -> Path:
         )
         table = write_comparison(runs, folder)
         write_valence_differences(runs, folder)
+        paired = write_paired_differences(runs, folder)
         reports = write_twins(runs, folder)
     print_twins(reports)
+    print_paired(paired)
     print_comparison(table, folder)
     return folder
 

@@ -67,6 +67,10 @@ def test_two_runs_become_a_table_and_a_picture(
         assert picture.height > 3 * 128
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
     printed = capsys.readouterr().out
+    paired = pd.read_csv(folder / "paired_differences.csv")
+    assert set(zip(paired["first"], paired["second"], strict=True)) == {
+        ("balanced, seed 0", "positive, seed 0")
+    }
     for said in ("balanced, seed 0", "positive, seed 0", "skin_tone: dark", "comparison.csv"):
         assert said in printed
 
@@ -141,7 +145,7 @@ def test_the_command_writes_below_outputs(
         (["runs=[{0},/nowhere]"], "/nowhere is no run folder"),
         (["runs=[{0},{1}]", "target=happy"], "target is 'happy'"),
         (["runs=[{0},{1}]", "layer=layer9"], "no layer named 'layer9'"),
-        (["runs=[{0},{1}]", "method=cam"], "method is 'cam'"),
+        (["runs=[{0},{1}]", "method=sam"], "method is 'sam'"),
         (["runs=[{0},{1}]", "faces_per_label=0"], "faces_per_label is 0"),
         (["runs=[{0},{1}]", "sead=1"], "did you mean seed?"),
     ],

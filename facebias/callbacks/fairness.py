@@ -24,7 +24,7 @@ class FairnessCallback(pl.Callback):
 
     `fairness.json`, `fairness.csv` and `fairness_measures.csv`.
 
-    `amplification.csv`, and where labels have valences `valence.csv`.
+    `amplification.csv`, `fairness_scores.csv`, and where labels have valences `valence.csv`.
 
     Of counterfactual faces it writes `counterfactual.json` too, labelled or not.
 

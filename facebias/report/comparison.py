@@ -15,6 +15,7 @@ from facebias.fairness.priors import prior_corrected
 from facebias.fairness.settings import Settings
 from facebias.fairness.valence import ValenceModel, declared_valences, valence_differences
 from facebias.files import whole_file
+from facebias.report.paired import TABLE as PAIRED
 from facebias.report.summary import console_for_tables, decimal
 from facebias.runs.trained import TrainedRun, shared_attributes
 
@@ -140,6 +141,8 @@ def print_comparison(table: pd.DataFrame, folder: Path) -> None:
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     console.print("  maps.png               where each model looks on the same faces")
     console.print(f"  {TABLE:<22} every number, raw and prior-corrected", highlight=False)
+    if (folder / PAIRED).is_file():
+        console.print(f"  {PAIRED:<22} each two on the same faces, with corrected tests")
     if (folder / VALENCES).is_file():
         console.print(f"  {VALENCES:<22} how the runs read the same faces' valences apart")
     console.print("  twins.csv              do the runs differ in the chosen faces alone?")

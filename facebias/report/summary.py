@@ -12,6 +12,7 @@ from facebias.data.leaks import inflation_lines, read_leaks
 from facebias.data.prepare import COMPOSITION_FILE, SPLIT_FILE
 from facebias.fairness.counterfactual import OWN
 from facebias.report.results import RunResults, read_results
+from facebias.report.unlabelled import answer_lines
 
 _MOST_ROWS = 50  # of a table on the console
 _METRICS = ("n", "accuracy [95 % interval]", "macro P", "macro R", "macro F1", "majority")
@@ -21,11 +22,14 @@ _FILES = {
     "members.csv": "the ensemble beside each member (ensemble.json: the same)",
     "fairness.csv": "every group's metrics (fairness.json: with gaps)",
     "fairness_measures.csv": "every metric of every group and class, with its interval",
+    "fairness_scores.csv": "AUROC, log loss, Brier score and calibration of every group",
     "valence.csv": "how faces of one valence are read as another, in every group",
     "amplification.csv": "bias amplification of every attribute, or why it is undefined",
     "fairness.png": "every group's accuracy with its interval",
     "counterfactual.json": "how often the answer changes with one cause",
     "confusion.png": "which class is taken for which",
+    "answers.png": "faces beside the probability of each class",
+    "answers.csv": "what is answered, and how confident; no labels, no accuracy",
     "cam/sheet.png": "where the network looks",
     "predictions.parquet": "probabilities of every face",
     "split.parquet": "every face: its split, and why it is left out",
@@ -47,6 +51,8 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
                 console.print(f"{gap['attribute']}, accuracy: {gap['headline']}", highlight=False)
     else:
         console.print(results.why_unmeasured)
+    for line in answer_lines(folder):
+        console.print(line, highlight=False, soft_wrap=True)
     for line in [*composition_lines(folder), *flip_lines(folder, results.headline_split)]:
         console.print(line, highlight=False, soft_wrap=True)
     for line in leak_lines(folder, results.headline_split):
