@@ -58,6 +58,8 @@ bench: setup  ## Print speed as ratios against peers and plain loops
 	$(RUN) -m tests.benchmarks.sweeps
 	$(RUN) -m tests.benchmarks.callbacks
 	$(RUN) -m tests.benchmarks.cam
+	$(RUN) -m tests.benchmarks.attention
+	$(RUN) -m tests.benchmarks.live
 
 clean:  ## Remove the environment and what tools left behind; outputs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -45,6 +45,13 @@ def targets() -> Any:  # noqa: ANN401
     return field(default_factory=dict, metadata={"targets": True})
 
 
+CAM_METHODS = (
+    *("grad_cam", "grad_cam_plus_plus", "x_grad_cam", "hires_cam", "layer_cam"),
+    *("cam", "eigen_cam", "score_cam", "ablation_cam", "integrated_gradients", "occlusion"),
+)
+"""Those of `facebias.cam.methods.METHODS`, which would take torch to read."""
+
+
 @dataclass
 class ReadClassFolders:
     """`facebias.data.readers.folders.read_class_folders`: class folders with side CSVs."""
@@ -113,7 +120,7 @@ class ReadGeneratedFaces:
     population: str = value("crossed", choices=("crossed", "realistic"))
     equal_by: str = value("valence", choices=("expression", "valence"))
     faces_per_identity: int = value(4, low=1)
-    target: str = value("valence", choices=("valence", "expression"))
+    target: str = value("valence", choices=("valence", "expression", "gender"))
     classes: list[str] = value(["negative", "neutral", "positive"])
     attributes: dict[str, list[str]] | None = value(None)
     provenance: str = value("set by the generator")
@@ -306,6 +313,18 @@ class CNN:
 
 
 @dataclass
+class EvenCNN:
+    """`facebias.models.cnn.even_cnn`: blocks of one kernel size, the filters doubled in each."""
+
+    layers: int = value(low=1, high=8)
+    kernel: int = value(choices=(1, 3, 5, 7, 9, 11, 13))  # pixels
+    first: int = value(16, low=1)  # filters of the first block
+    pool: int = value(2, low=1)
+    dropout: float = value(0.1, low=0, high=1)
+    head: str = value("flatten", choices=("flatten", "average"))
+
+
+@dataclass
 class TimmBackbone:
     """`facebias.models.backbones.TimmBackbone`: any network that timm knows, by name."""
 
@@ -366,14 +385,24 @@ class FairnessCallback:
 
 
 @dataclass
+class AnswersCallback:
+    """`facebias.callbacks.answers.AnswersCallback`: some faces beside their probabilities."""
+
+    folder: str = MISSING
+    per_label: int = value(2, low=1)
+    seed: int = value(0, low=0)
+
+
+@dataclass
 class CamCallback:
     """`facebias.callbacks.cam.CamCallback`: heat maps of correct and wrong faces by group."""
 
     folder: str = MISSING
-    method: str = value("layer_cam", choices=("layer_cam", "grad_cam"))
+    method: str = value("layer_cam", choices=CAM_METHODS)
     layer: str = value("auto")
     per_group: int = value(3, low=1)
     seed: int = value(0, low=0)
+    every_n_epochs: int | None = value(None, low=1)  # null: only in the end
 
 
 @dataclass
@@ -417,6 +446,7 @@ TARGETS: dict[str, type] = {
     "facebias.data.remedy.Undersample": Undersample,
     "facebias.data.remedy.CellWeights": CellWeights,
     "facebias.models.cnn.CNN": CNN,
+    "facebias.models.cnn.even_cnn": EvenCNN,
     "facebias.models.backbones.TimmBackbone": TimmBackbone,
     "facebias.models.classifier.FaceClassifier": FaceClassifier,
     "facebias.models.schedules.one_cycle": OneCycle,
@@ -424,6 +454,7 @@ TARGETS: dict[str, type] = {
     "facebias.models.schedules.constant": Constant,
     "facebias.callbacks.predictions.PredictionsCallback": PredictionsCallback,
     "facebias.callbacks.fairness.FairnessCallback": FairnessCallback,
+    "facebias.callbacks.answers.AnswersCallback": AnswersCallback,
     "facebias.callbacks.cam.CamCallback": CamCallback,
     "facebias.runs.metrics_file.MetricsFile": MetricsFile,
     "facebias.runs.wandb_run.wandb_logger": WandbLogger,
@@ -457,7 +488,7 @@ class Data:
     fold: int = value(0, low=0)
     stratify: list[str] | None = value(None)  # attributes, beside the label; null: all
     bag: int | None = value(None, low=0)  # k-th sample of the train faces, with replacement
-    copies: str = value("drop", choices=("drop", "error", "report"))  # what would leak
+    copies: str = value("drop", choices=("drop", "error", "report", "leak"))  # what would leak
     max_bad: int = value(20, low=0)  # unreadable images, beyond which a run stops
     store: str = value("disk", choices=("disk", "none"))
     normalise: str = value("channel", choices=("channel", "pixel", "image"))
@@ -542,9 +573,36 @@ class Compare:
     name: str = MISSING
     faces_per_label: int = value(3, low=1)  # shown
     target: str = value("label")  # class that the maps explain; label: each face's own
-    method: str = value("layer_cam", choices=("layer_cam", "grad_cam"))
+    method: str = value("layer_cam", choices=CAM_METHODS)
     layer: str = value("auto")
     seed: int = value(0, low=0)
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Cam:
+    """Everything that `python -m facebias.cam` reads."""
+
+    runs: list[str] = value()  # folders of finished runs or sweeps, or patterns
+    faces: str = value("test")  # test or validation of the runs; or a folder or table of faces
+    name: str = MISSING
+    method: str = value("layer_cam", choices=CAM_METHODS)
+    layer: Any = value("auto")  # a module's name; for layer_cam also several, or stages
+    target: Any = value("label")  # a class, label, predicted, or a pair: for one, against the other
+    per_label: int = value(2, low=1)  # faces of each class in the picture
+    max_faces: int | None = value(None, low=1)  # drawn by lot; null: all
+    curve_faces: int = value(64, low=0)  # deleted and inserted step by step, drawn by lot
+    min_group: int = value(30, low=1)
+    batch_size: int = value(64, low=1)
+    seed: int = value(0, low=0)  # of what is drawn by lot
+    device: str = value("cpu", choices=("cpu", "cuda"))
+    label_map: dict[str, str] | None = value(None)  # label found: class of the runs
+    columns: dict[str, str] | None = value(None)  # meaning: column of the table or side CSV
+    attributes: dict[str, list[str]] | None = value(None)  # their groups; null: those of the runs
+    provenance: str = value("not stated")  # who said what the groups are
+    # x and y of both eyes as shares of the face's sides, where no landmarks are known
+    eyes: list[list[float]] | None = value(None)
+    max_bad: int = value(20, low=0)
     paths: Paths = field(default_factory=Paths)
 
 
@@ -640,6 +698,19 @@ class Crop:
     attributes: dict[str, list[str]] | None = value(None)  # their groups, from CSV files
     columns: dict[str, str] | None = value(None)  # meaning: column of the CSV files
     workers: int | None = value(None, low=1)  # threads; null: one a core
+
+
+@dataclass
+class Live:
+    """Everything that `python -m facebias.live` reads."""
+
+    run: str = MISSING  # folder of a finished run
+    port: int | None = value(None, low=1024, high=65535)  # null: any that is free
+    open: bool = value(False)  # the browser, by itself
+    # grown on each side, as a share of the found box; null: as in the run's own faces
+    margin: float | None = value(None, low=0, high=2)
+    rate: float = value(30.0, low=1, high=60)  # frames a second that are taken
+    threads: int | None = value(None, low=1)  # of torch; null: as many as it takes
 
 
 @dataclass

@@ -14,7 +14,8 @@ PACKAGE = Path(facebias.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 CORE = ("faces", "fairness", "cam", "data")
 VERBS = {path.stem for path in PACKAGE.glob("*.py") if "run_verb(" in path.read_text()}
-MAIN = PACKAGE / "faces" / "__main__.py"  # the verb `python -m facebias.faces`
+# The verbs `python -m facebias.faces`, `.cam` and `.live`.
+MAINS = tuple(PACKAGE / name / "__main__.py" for name in ("faces", "cam", "live"))
 # Beside its own room: a reader may have the faces made that it reads.
 DOORS = {"data/readers/generated.py": ("generate", "population", "render", "writer")}
 PICTURES = "pictures.py"  # on which pages of several rooms are drawn
@@ -39,7 +40,7 @@ def _below(module: str, *places: str) -> bool:
 
 def _core_files() -> list[Path]:
     files = [file for file in FILES if file.relative_to(PACKAGE).parts[0] in (*CORE, PICTURES)]
-    return [file for file in files if file != MAIN]
+    return [file for file in files if file not in MAINS]
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
@@ -80,9 +81,11 @@ def test_nobody_imports_a_verb() -> None:
     verbs = {f"facebias.{verb}" for verb in VERBS} | {
         "facebias.commandline",
         "facebias.faces.__main__",
+        "facebias.cam.__main__",
+        "facebias.live.__main__",
     }
     for file in FILES:
-        if file.stem not in VERBS and file != MAIN:
+        if file.stem not in VERBS and file not in MAINS:
             assert not {module for module in _imports(file) if _below(module, *verbs)}, file
 
 

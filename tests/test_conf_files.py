@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facebias import schemas
 from facebias.config import check, conf_folder, register_resolvers
+from facebias.errors import ConfigError
 
 CONF = conf_folder()
 VERBS = {
@@ -22,6 +23,8 @@ VERBS = {
     "check": schemas.Check,
     "faces": schemas.Faces,
     "crop": schemas.Crop,
+    "cam": schemas.Cam,
+    "live": schemas.Live,
 }
 # What a user must say, for each option that leaves something open.
 OPEN = {
@@ -36,6 +39,7 @@ OPEN = {
     "remedy/weights": ["remedy.attributes=[gender]"],
 }
 WITH_AND_WITHOUT = ("spurious", "balanced")
+GENDERS = ("unbalanced", "balanced")
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 
 
@@ -51,6 +55,8 @@ def assert_composes(config_name: str, *overrides: str) -> None:
         "check": ["paths.run=/out"],
         "faces": ["out=/out"],
         "crop": ["photos=/photos", "out=/out"],
+        "cam": ["paths.run=/out", "runs=[/one,/other]"],
+        "live": ["run=/run"],
     }[config_name]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(config_name, [*needed, *overrides])
@@ -140,6 +146,56 @@ def test_the_experiments_on_skin_are_twins() -> None:
     assert balanced.bias.twins == [spurious.bias.shares]
     assert (spurious.bias.twins, balanced.bias.shares) == ([{}], None)
     assert spurious.data == balanced.data
+
+
+def test_the_experiments_on_gender_are_twins() -> None:
+    unbalanced, balanced = (checked(f"+experiment=faces_gender_{name}") for name in GENDERS)
+    assert balanced.bias.twins == [unbalanced.bias.shares]
+    assert unbalanced.bias.twins == [balanced.bias.shares]
+    assert balanced.bias.variant != unbalanced.bias.variant
+    assert (unbalanced.data, unbalanced.model) == (balanced.data, balanced.model)
+    # The set that the experiments on valence have rendered.
+    reader = checked("+experiment=faces_balanced").data.reader
+    drawn = ("n", "size", "seed", "population", "equal_by", "faces_per_identity")
+    assert all(unbalanced.data.reader[name] == reader[name] for name in drawn)
+
+
+def test_the_cnns_of_a_sweep_differ_in_depth_and_kernel_alone() -> None:
+    faces = "data.root=/faces"
+    three = checked("+experiment=emotions_cnn", faces)
+    deep = checked("+experiment=emotions_cnn", faces, "model.layers=5", "model.kernel=9")
+    assert (deep.model.layers, deep.model.kernel) == (5, 9)
+    plain = dict(three) | {"model": None}
+    assert dict(deep) | {"model": None} == plain
+    with pytest.raises(ConfigError, match=r"model\.kernel"):
+        checked("+experiment=emotions_cnn", faces, "model.kernel=4")
+
+
+def test_rebalanced_emotions_differ_from_the_plain_ones_in_their_remedy_alone() -> None:
+    plain = dict(checked("+experiment=emotions_cnn3", "data.root=/faces"))
+    for name, attributes in (("reweighed", ["gender", "age"]), ("undersampled", ["gender", "age"])):
+        config = dict(checked(f"+experiment=emotions_{name}", "data.root=/faces"))
+        assert config["remedy"].attributes == attributes
+        assert config | {"remedy": plain["remedy"], "name": plain["name"]} == plain
+
+
+def test_only_the_lesson_lets_a_leak_pass() -> None:
+    leaking = [
+        file.stem
+        for file in EXPERIMENTS
+        if checked(f"+experiment={file.stem}", "data.root=/faces").data.copies != "drop"
+    ]
+    assert leaking == ["emotions_leaky"]
+
+
+def test_navarasa_augmented_differs_in_its_augmentation_alone() -> None:
+    plain, augmented = (
+        dict(checked(f"+experiment=navarasa{name}", "data.root=/faces"))
+        for name in ("", "_augmented")
+    )
+    assert plain["augment"].transforms == {}
+    assert len(augmented["augment"].transforms) == 4
+    assert augmented | {"augment": plain["augment"], "name": plain["name"]} == plain
 
 
 def test_a_checkout_has_its_own_conf_folder() -> None:

@@ -15,7 +15,7 @@ from omegaconf.errors import ReadonlyConfigError
 
 from facebias.config import build, check, conf_folder, register_resolvers
 from facebias.errors import ConfigError, DataError
-from facebias.schemas import Train
+from facebias.schemas import CAM_METHODS, Train
 
 GENDER = ("bias=attribute_shares", "bias.attribute=gender")
 
@@ -163,7 +163,11 @@ def test_a_dropout_passes_exactly_if_it_is_a_share(dropout: float) -> None:
         ("data.copies=dropp", "one of drop, error, report", "did you mean drop?"),
         ("checkpoint.use=zz", "one of last, best", "correct checkpoint.use"),
         ("data.channels=2", "one of 1, 3", "correct data.channels"),
-        ("callbacks.cam.method=grad_cm", "one of layer_cam, grad_cam", "did you mean grad_cam?"),
+        (
+            "callbacks.cam.method=occlusio",
+            f"one of {', '.join(CAM_METHODS)}",
+            "did you mean occlusion?",
+        ),
     ],
 )
 def test_a_value_that_is_no_choice_is_refused(override: str, choices: str, hint: str) -> None:

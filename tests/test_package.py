@@ -17,5 +17,7 @@ def test_the_wheel_carries_configuration_and_templates(tmp_path: Path) -> None:
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"facebias/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in names
     assert "facebias/report/templates/run.html.j2" in names
+    for suffix in ("html.j2", "css", "js"):
+        assert f"facebias/live/templates/live.{suffix}" in names
     assert "facebias/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "conf/"))]

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
-from facebias.schemas import Audit, Check, Compare, Ensemble, Predict, Summary, Train
+from facebias.schemas import Audit, Cam, Check, Compare, Ensemble, Predict, Summary, Train
 
 SMALL_MODEL = ("model=cnn1", "model.filters=[8]")
 SMALL = (
@@ -62,6 +62,13 @@ def compose_compare(folder: Path, runs: Sequence[Path], *overrides: str) -> Dict
     return _compose(
         "compare", Compare, f"runs=[{listed}]", f"paths.run={folder}/compared", *overrides
     )
+
+
+def compose_cam(folder: Path, runs: Sequence[Path], *overrides: str) -> DictConfig:
+    """Return the checked configuration of an explanation of runs."""
+    listed = ",".join(str(run) for run in runs)
+    out = (f"paths.run={folder}/explained", f"paths.cache={folder}/cache")
+    return _compose("cam", Cam, f"runs=[{listed}]", *out, *overrides)
 
 
 def compose_ensemble(folder: Path, *overrides: str) -> DictConfig:

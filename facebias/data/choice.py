@@ -1,6 +1,6 @@
 """Which faces are shown: the same ones for every model of a comparison, not the prettiest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -46,6 +46,42 @@ def choose_faces(
         for side in (False, True)
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def spread_faces(
+    rows: pd.DataFrame,
+    classes: Sequence[str],
+    attributes: Iterable[str],
+    per_label: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Choose faces of each class by a seeded order; groups that were not shown yet come first.
+
+    Args:
+        rows: with `id`, `label` and a column for each attribute.
+        classes: in the order of the result; faces without a label come last, as one class.
+        attributes: whose groups are spread.
+        per_label: faces of each class; fewer where it has fewer.
+        seed: of the order.
+
+    Returns:
+        The chosen rows, with the column `position` (row of `rows`).
+    """
+    order = np.argsort(seeded_order(rows["id"], seed), kind="stable")
+    shuffled = rows.assign(position=np.arange(len(rows))).iloc[order].reset_index(drop=True)
+    chosen: list[pd.Series] = []
+    labels = shuffled["label"]
+    for mask in (*(labels == label for label in classes), labels.isna()):
+        left = shuffled[mask]
+        for _ in range(min(per_label, len(left))):
+            shown = np.zeros(len(left))
+            for name in attributes:
+                counts = pd.Series([face[name] for face in chosen], dtype=object).value_counts()
+                shown += left[name].map(counts).fillna(0).to_numpy(np.float64)
+            best = int(shown.argmin())
+            chosen.append(left.iloc[best])
+            left = left.drop(index=left.index[best])
+    return pd.DataFrame(chosen).reset_index(drop=True)
 
 
 def _groups(

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 
 from facebias.cam.explain import class_maps, resize_maps
-from facebias.cam.layers import named_layer
 from facebias.cam.overlay import overlay
-from facebias.data.split import seeded_order
+from facebias.data.choice import spread_faces
 from facebias.errors import ConfigError, DataError
+from facebias.models.explained import network_layers
 from facebias.pictures import Cell, Row, write_rows
 from facebias.runs.trained import TrainedRun
 
@@ -39,8 +39,8 @@ def draw_maps(
         per_label: faces of each class, chosen by a seeded order and spread over the groups.
         target: the class that the maps explain, or "label": each face's own. Maps of different
             models are compared for one named class.
-        method: "layer_cam" or "grad_cam".
-        layer: name of a module of the networks, or "auto".
+        method: a name in `facebias.cam.methods.METHODS`.
+        layer: name of a module of the networks, "stages" or "auto".
         seed: of the choice.
 
     Raises:
@@ -54,7 +54,8 @@ def draw_maps(
         raise ConfigError(
             f"target is {target!r}", f"label, or one of {', '.join(first.classes)}", "change it"
         )
-    chosen = _choose(first, per_label, seed)
+    chosen = spread_faces(first.rows, first.classes, first.attributes, per_label, seed)
+    chosen = chosen.assign(explained=chosen["label"])
     if target != "label":
         chosen = chosen.assign(explained=target)
     faces = [run.images(chosen["id"]) for run in runs]
@@ -78,48 +79,37 @@ def draw_maps(
     )
 
 
-def _choose(run: TrainedRun, per_label: int, seed: int) -> pd.DataFrame:
-    """Choose faces of each class; groups that were not shown yet come first."""
-    rows = run.rows.iloc[np.argsort(seeded_order(run.rows["id"], seed), kind="stable")]
-    chosen: list[pd.Series] = []
-    for label in run.classes:
-        left = rows[rows["label"] == label]
-        for _ in range(min(per_label, len(left))):
-            shown = np.zeros(len(left))
-            for name in run.attributes:
-                counts = pd.Series([face[name] for face in chosen], dtype=object).value_counts()
-                shown += left[name].map(counts).fillna(0).to_numpy(np.float64)
-            best = int(shown.argmin())
-            chosen.append(left.iloc[best])
-            left = left.drop(index=left.index[best])
-    table = pd.DataFrame(chosen).reset_index(drop=True)
-    return table.assign(explained=table["label"])
-
-
 def _overlays(
     run: TrainedRun, chosen: pd.DataFrame, faces: UInt8, method: str, layer: str
 ) -> UInt8:
     """Return the faces (N, H, W, 3) coloured by one model's maps."""
     model = run.model()
-    if layer != "auto":
-        # Checked here too, so that the error names the layers without a prefix.
-        named_layer(model.network, layer)
-        layer = f"network.{layer}"
     images = torch.from_numpy(faces).permute(0, 3, 1, 2)
     targets = torch.tensor([run.classes.index(name) for name in chosen["explained"]])
-    maps = class_maps(model, images, targets, layer=layer, method=method)
-    _refuse_other_answers(run, chosen["id"], torch.from_numpy(maps.logits))
+    found = network_layers(model, images, layer, method)
+    maps = class_maps(model, images, targets, layer=found, method=method)
+    written = run.rows.set_index("id", drop=False).loc[chosen["id"]]
+    refuse_other_answers(run, written, torch.from_numpy(maps.logits))
     return overlay(faces, resize_maps(maps.values, faces.shape[1:3]))
 
 
-def _refuse_other_answers(run: TrainedRun, names: pd.Series, logits: torch.Tensor) -> None:
-    """Refuse images (or weights) that give other probabilities than the run has written down."""
-    written = run.rows.set_index("id").loc[names, [f"p_{name}" for name in run.classes]]
-    differ = np.abs(logits.softmax(1).numpy() - written.to_numpy()).max(axis=1) > _TOLERANCE
+def refuse_other_answers(run: TrainedRun, written: pd.DataFrame, logits: torch.Tensor) -> None:
+    """Refuse images (or weights) that give other probabilities than the run has written down.
+
+    Args:
+        run: that was evaluated on these faces.
+        written: their rows of its predictions, N.
+        logits: (N, classes).
+
+    Raises:
+        DataError: if one differs by more than a tenth.
+    """
+    expected = written[[f"p_{name}" for name in run.classes]].to_numpy()
+    differ = np.abs(logits.softmax(1).numpy() - expected).max(axis=1) > _TOLERANCE
     if differ.any():
         raise DataError(
-            f"{differ.sum()} of {len(names)} faces get other probabilities than {run.folder} has "
-            f"in its predictions, the first is {names[differ].iloc[0]}",
+            f"{differ.sum()} of {len(written)} faces get other probabilities than {run.folder} has "
+            f"in its predictions, the first is {written['id'][differ].iloc[0]}",
             "the images and the weights that it was evaluated with",
             "put them back, or train again with the images that are there",
         )

@@ -58,18 +58,21 @@ class TrainedRun:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The predictions of the split that counts, a row a face."""
-        predictions = self.results.predictions
-        return predictions[predictions["split"] == self.results.headline_split]
+        return self.predictions_of(self.results.headline_split)
 
     @cached_property
     def faces(self) -> pd.DataFrame:
         """Every face, its split, and why it is left out where it is."""
         return pd.read_parquet(self.folder / SPLIT_FILE)
 
+    def predictions_of(self, split: str) -> pd.DataFrame:
+        """Return the predictions of a split, a row a face; none where it was not evaluated."""
+        predictions = self.results.predictions
+        return predictions[predictions["split"] == split]
+
     def said_of_faces(self, split: str, attributes: Iterable[str]) -> dict[str, tuple[Any, ...]]:
         """Return label and groups of each predicted face of a split, by its id."""
-        predictions = self.results.predictions
-        rows = predictions[predictions["split"] == split]
+        rows = self.predictions_of(split)
         columns = [rows[name] for name in ("label", *attributes)]
         return dict(zip(rows["id"], zip(*columns, strict=True), strict=True))
 
@@ -127,19 +130,27 @@ class TrainedRun:
         return model.eval()
 
 
-def load_runs(folders: Sequence[Path], purpose: str = "compare") -> list[TrainedRun]:
+def load_runs(
+    folders: Sequence[Path],
+    purpose: str = "compare",
+    *,
+    least: int = 2,
+    same_faces: bool = True,
+) -> list[TrainedRun]:
     """Return finished trainings of one task and of the same faces, each under a name of its own.
 
     Args:
         folders: of the runs.
-        purpose: what is done with them, for the messages: "compare" or "combine".
+        purpose: what is done with them, for the messages: "compare", "combine" or "explain".
+        least: how many runs there have to be, 1 or 2.
+        same_faces: whether they have to have predicted the same faces.
 
     Raises:
-        RunError: if there are fewer than two, one is given twice, one is not finished, or they
-            have not predicted the same faces with the same classes, labels and groups.
+        RunError: if there are too few, one is given twice, one is not finished, or they have not
+            predicted the same faces with the same classes, labels and groups.
         ConfigError: if one was written by another version and does not fit this one.
     """
-    _refuse_too_few(folders, purpose)
+    _refuse_too_few(folders, purpose, least)
     configs = [read_train_config(folder) for folder in folders]
     runs = [
         TrainedRun(folder, config, _results(folder), name)
@@ -147,7 +158,8 @@ def load_runs(folders: Sequence[Path], purpose: str = "compare") -> list[Trained
     ]
     for run in runs[1:]:
         _refuse_other_classes(runs[0], run, purpose)
-        _refuse_other_faces(runs[0], run, purpose)
+        if same_faces:
+            refuse_unlike_faces(runs[0], run, purpose)
     return runs
 
 
@@ -181,15 +193,15 @@ def _all_equal(said: Iterable[dict[str, tuple[Any, ...]]]) -> bool:
     return all(first == other for other in others)
 
 
-def _refuse_too_few(folders: Sequence[Path], purpose: str) -> None:
+def _refuse_too_few(folders: Sequence[Path], purpose: str, least: int) -> None:
     places = [folder.resolve() for folder in folders]
     for folder, place in zip(folders, places, strict=True):
         if places.count(place) > 1:
             raise RunError(f"the run {folder} is given twice", "different runs", "give it once")
-    if len(folders) < 2:
+    if len(folders) < least:
         raise RunError(
             f"{len(folders)} run to {purpose}" if folders else f"no runs to {purpose}",
-            "two runs or more",
+            "two runs or more" if least > 1 else "a run or more",
             "give runs=[FOLDER,FOLDER]",
         )
 
@@ -229,14 +241,30 @@ def _refuse_other_classes(first: TrainedRun, other: TrainedRun, purpose: str) ->
         )
 
 
-def _refuse_other_faces(first: TrainedRun, other: TrainedRun, purpose: str) -> None:
+def refuse_unlike_faces(
+    first: TrainedRun, other: TrainedRun, purpose: str, split: str | None = None
+) -> None:
+    """Refuse two runs that have not predicted the same faces with the same labels and groups.
+
+    Args:
+        first: one run.
+        other: the other.
+        purpose: what is done with them, for the message.
+        split: whose faces; None: of each run the one that counts.
+
+    Raises:
+        RunError: if they have not.
+    """
     shared = shared_attributes((first, other))
-    one, two = (run.said_of_faces(run.results.headline_split, shared) for run in (first, other))
+    splits = [split or run.results.headline_split for run in (first, other)]
+    one, two = (
+        run.said_of_faces(each, shared) for run, each in zip((first, other), splits, strict=True)
+    )
     if one != two:
         alike = sum(two.get(name) == said for name, said in one.items())
         raise RunError(
-            f"{first.folder} predicted {len(one)} {first.results.headline_split} faces and "
-            f"{other.folder} {len(two)} {other.results.headline_split} faces; {alike} of them "
+            f"{first.folder} predicted {len(one)} {splits[0]} faces and "
+            f"{other.folder} {len(two)} {splits[1]} faces; {alike} of them "
             "have the same id, label and groups",
             "runs with the same data, data.seed and test split",
             f"train them again with the same data, or {purpose} others",
