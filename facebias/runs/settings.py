@@ -8,7 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 # Where files lie, how much hardware is used, and what is repeated, not chosen.
 REPEATED = ("seed", "fold", "data.fold")
-_WITHOUT_EFFECT = ("paths", "logger", "sweep", "threads", "data.workers")
+_WITHOUT_EFFECT = (
+    *("paths", "logger", "sweep", "threads", "data.workers"),
+    # They watch.
+    *("callbacks.answers", "callbacks.cam", "callbacks.predictions", "callbacks.progress"),
+)
 # The first ones that tell runs apart name them.
 _SPEAKING = ("bias.variant", "bias.dose", "model.name", "data.bag", "name")
 
