@@ -23,6 +23,7 @@ def summary(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for runs or folders that do not fit.
     """
+    from facebias.report.folds import fold_table
     from facebias.report.run_summary import print_runs, write_summary
     from facebias.runs.finished import find_runs
     from facebias.runs.folder import open_run
@@ -30,10 +31,10 @@ def summary(config: DictConfig) -> Path:
 
     folder = Path(config.paths.run)
     runs = read_finished(find_runs(config.runs, config.sweep, Path(config.paths.outputs)))
-    table = summarise(runs)
+    table, folds = summarise(runs), fold_table(runs)
     with open_run(folder, config):
-        write_summary(runs, table, folder)
-    print_runs(table, folder)
+        write_summary(runs, table, folds, folder)
+    print_runs(table, folds, folder)
     return folder
 
 

@@ -141,6 +141,17 @@ def test_variants_by_valence_differ_in_their_variant_alone() -> None:
     assert all(config == configs["balanced"] for config in configs.values())
 
 
+def test_doses_have_one_total_whatever_is_swept() -> None:
+    doses = [
+        checked("+experiment=faces_doses", f"bias.variant={variant}", f"bias.dose={dose}").bias
+        for variant in ("positive", "neutral", "negative")
+        for dose in (0, 0.8)
+    ]
+    assert {(bias.largest_dose, bias.total) for bias in doses} == {(0.8, None)}
+    twin = checked("+experiment=faces_positive").bias
+    assert dict(twin) | {"largest_dose": 0.8} == dict(doses[0]) | {"dose": twin.dose}
+
+
 def test_the_experiments_on_skin_are_twins() -> None:
     spurious, balanced = (checked(f"+experiment=faces_skin_{name}") for name in WITH_AND_WITHOUT)
     assert balanced.bias.twins == [spurious.bias.shares]

@@ -1,4 +1,4 @@
-"""Experiments on published data sets, each run from end to end on its look-alike."""
+"""Experiments, each run from end to end on a look-alike of its data set."""
 
 import json
 import subprocess
@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 from facebias.config import check, conf_folder, register_resolvers
 from facebias.schemas import Train
+from tests.drawn_faces import write_class_folders
+from tests.generated_folder import generated_rows, write_folder
 from tests.lookalikes.affectnet import write_arrays, write_lists
 from tests.lookalikes.celeba import write_celeba, write_celeba_csv
 from tests.lookalikes.fairface import write_fairface
@@ -59,6 +61,10 @@ def _navarasa(root: Path) -> Path:
     return write_pixel_csv(root / "navarasa.csv", each=16)
 
 
+def _generated(root: Path) -> Path:
+    return write_folder(root, generated_rows(240))
+
+
 def _rafdb(root: Path) -> Path:
     return write_rafdb(root, train=16)
 
@@ -74,6 +80,14 @@ EXPERIMENTS: dict[str, tuple[Writer, tuple[str, ...]]] = {
     "celeba_balanced": (write_celeba_csv, SMALL_NET),
     "fer2013": (write_csv, ()),
     "navarasa": (_navarasa, ("data.folds=4",)),
+    "navarasa_augmented": (_navarasa, ("data.folds=4",)),
+    "navarasa_vgg16": (_navarasa, (*SMALL_NET[:2], "~model.pretrained", "data.folds=4")),
+    "emotions_cnn": (write_class_folders, ("model.layers=5", "model.kernel=9", "model.first=4")),
+    "emotions_leaky": (write_class_folders, ("data.folds=4",)),
+    "emotions_reweighed": (write_class_folders, ()),
+    "emotions_undersampled": (write_class_folders, ()),
+    "faces_gender_unbalanced": (_generated, (*SMALL_NET, "data.copies=report")),
+    "faces_gender_balanced": (_generated, (*SMALL_NET, "data.copies=report")),
     "rafdb": (_rafdb, ("data.folds=4",)),
     "utkface": (write_utkface, ()),
     "fairface": (write_fairface, ()),
@@ -81,6 +95,7 @@ EXPERIMENTS: dict[str, tuple[Writer, tuple[str, ...]]] = {
 FILES = (
     "config.yaml", "environment.json", "split.parquet", "predictions.parquet", "fairness.json",
     "fairness.csv", "metrics.csv", "checkpoints/last.ckpt", "report.html", "cam/sheet.png",
+    "answers.png",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from facebias.errors import ConfigError, DataError, RunError
 from facebias.fairness.counterfactual import OWN
@@ -51,8 +52,19 @@ def test_faces_without_labels_get_predictions_and_maps(
     assert predictions["label"].isna().all()
     assert not (folder / "fairness.json").exists()
     assert (folder / "cam" / "sheet.png").is_file()
-    assert "No labels" in capsys.readouterr().out
-    assert "No labels" in (folder / "report.html").read_text()
+    assert (folder / "answers.png").is_file()
+    printed, page = capsys.readouterr().out, (folder / "report.html").read_text()
+    for said in (printed, page):
+        assert "No labels" in said
+    assert "there is no accuracy" in printed
+    assert "so no accuracy follows" in page
+    for claimed in ("<h2>Results</h2>", "<h2>Groups</h2>", "<th>accuracy</th>", "confusion"):
+        assert claimed not in page.partition("Configuration")[0]
+    answers = pd.read_csv(folder / "answers.csv").iloc[0]
+    likeliest = predictions[["p_focused", "p_happy", "p_neutral", "p_surprised"]].max(axis=1)
+    assert answers["n"] == 16
+    assert answers["confidence"] == pytest.approx(likeliest.mean(), abs=1e-6)
+    assert answers["share_happy"] == (predictions["predicted"] == "happy").mean()
 
 
 def test_labels_are_mapped_and_groups_are_found(
@@ -141,6 +153,28 @@ def test_counterfactual_faces_get_the_share_that_flips(
     assert said in capsys.readouterr().out
 
 
+def test_a_model_of_gender_is_shown_generated_faces_by_gender(
+    tmp_path: Path,
+) -> None:
+    faces = write_folder(tmp_path / "faces", generated_rows(120))
+    options = ("data=faces", "data.height=32", "callbacks.cam=null", "data.copies=report")
+    reader = {"target": "gender", "classes": "[female,male]", "equal_by": "valence"}
+    gender = tuple(f"data.reader.{name}={value}" for name, value in reader.items())
+    of_gender = train(compose_train(tmp_path, faces, *gender, *options, "trainer.max_epochs=1"))
+    # As a run on CelebA has it.
+    config = OmegaConf.load(of_gender / "config.yaml")
+    config.data.reader = {
+        "_target_": "facebias.data.readers.celeba.read_celeba",
+        **{"root": "/celeba", "target": "Male", "classes": ["female", "male"]},
+        **{"attributes": {"age": ["older", "young"]}, "columns": {"age": "Young"}},
+    }
+    OmegaConf.save(config, of_gender / "config.yaml")
+    other = compose_predict(tmp_path, of_gender, faces, "attributes={skin_tone: []}")
+    predicted = pd.read_parquet(predict(other) / "predictions.parquet")
+    assert predicted["label"].value_counts().to_dict() == {"female": 60, "male": 60}
+    assert "skin_tone" in predicted
+
+
 def test_generated_faces_that_are_not_finished_are_told(
     generated_run: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +190,27 @@ def test_a_run_on_other_faces_says_that_it_knows_none_of_the_labels(
     faces = write_folder(tmp_path / "faces", generated_rows(6))
     with pytest.raises(DataError, match="focused, happy, neutral, surprised"):
         predict(compose_predict(tmp_path, run, faces))
+
+
+def test_faces_without_labels_are_told_apart_by_groups_of_their_own(
+    run: Path, tmp_path: Path, faces_root: Path
+) -> None:
+    names = sorted(path.name for path in (faces_root / "test" / "happy").glob("*.png"))
+    says = ["she", "he", "they", ""] * 4
+    rows = pd.DataFrame({"source": [f"test/happy/{name}" for name in names], "says": says})
+    copy = shutil.copytree(faces_root, tmp_path / "faces")
+    rows.to_csv(copy / "people.csv", index=False)
+    config = compose_predict(tmp_path, run, copy / "people.csv", "attributes={says: []}")
+    folder = predict(config)
+    answers = pd.read_csv(folder / "answers.csv")
+    assert dict(zip(answers["group"], answers["n"], strict=True)) == {
+        "all": 16,
+        "he": 4,
+        "she": 4,
+        "they": 4,
+        "unknown": 4,
+    }
+    assert not (folder / "fairness.json").exists()
 
 
 def test_a_bad_image_is_listed_and_the_rest_goes_on(

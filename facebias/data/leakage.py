@@ -25,7 +25,8 @@ def guard(table: FaceTable, store: FaceStore, copies: str) -> tuple[FaceTable, p
         store: the decoded faces.
         copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all, for
             those who find that the gate errs: then only copies with equal pixels, in any form,
-            share their identity, and near ones are as any two faces.
+            share their identity, and near ones are as any two faces. "leak" warns, uses all and
+            joins none, so that a split of ours parts copies: for those who show what a leak does.
 
     Returns:
         The table, and the pairs of faces that leak or contradict each other; see `gate`.
@@ -45,8 +46,11 @@ def guard(table: FaceTable, store: FaceStore, copies: str) -> tuple[FaceTable, p
     gated, pairs = gate(table, links, constant)
     if copies == "error":
         refuse_leaks(pairs)
+    if copies in ("report", "leak"):
+        warn_of_leaks(pairs, copies)
+    if copies == "leak":
+        return table, pairs.assign(left_out="")
     if copies == "report":
-        warn_of_leaks(pairs)
         alike, _ = gate(table, links[links["score"] == 1], constant)
         return with_all_faces(alike, table), pairs.assign(left_out="")
     return gated, pairs

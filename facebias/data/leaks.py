@@ -144,16 +144,21 @@ def refuse_leaks(pairs: pd.DataFrame) -> None:
     )
 
 
-def warn_of_leaks(pairs: pd.DataFrame) -> None:
+def warn_of_leaks(pairs: pd.DataFrame, copies: str) -> None:
     """Say how many pairs leak or contradict each other, or may yet leak, where all are used.
 
-    Splits of ours keep equal pixels together, not near copies.
+    Args:
+        pairs: of the leak gate.
+        copies: "report", with which splits of ours keep equal pixels together, not near copies; or
+            "leak", with which they keep nothing together.
     """
     leaking = pairs[pairs.index.isin(_wrong(pairs).index) | pairs["kind"].isin(("near", "shifted"))]
     if not leaking.empty:
         logger.warning(
-            "the faces leak or contradict each other (data.copies=report uses all, and may part "
-            "near copies): %s",
+            "the faces leak or contradict each other (data.copies=%s uses all, and may part "
+            "%s): %s",
+            copies,
+            "near copies" if copies == "report" else "all copies",
             count_kinds(leaking),
         )
 
@@ -241,6 +246,29 @@ def inflation_lines(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> list
         f"person, among the faces given for train; if used, these inflate "
         f"{'; '.join(shares) or 'all'}"
     ]
+
+
+def leaked_lines(pairs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """Say how many faces that are scored have a copy that is trained on; nothing if none.
+
+    Args:
+        pairs: of the leak gate.
+        rows: of the table, split and composed.
+    """
+    copies = pairs[pairs["kind"].isin(COPIES)]
+    first = dict(zip(copies["second"], copies["first"], strict=True))
+    used = rows[rows["left_out"] == ""]
+    picture = used["id"].map(first).fillna(used["id"])
+    trained = set(picture[used["split"] == "train"])
+    lines = []
+    for split in ("validation", "test"):
+        leaked = picture[used["split"] == split].isin(trained)
+        if leaked.any():
+            lines.append(
+                f"LEAK: {leaked.sum():,} of {len(leaked):,} {split} faces have a copy among the "
+                "train faces: what is measured on them says nothing of new faces"
+            )
+    return lines
 
 
 def _people_in_both(pairs: pd.DataFrame, rows: pd.DataFrame, split: str) -> set[str]:

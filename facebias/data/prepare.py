@@ -14,7 +14,7 @@ from facebias.data.cells import count_cells
 from facebias.data.images import FaceFormat
 from facebias.data.label_noise import TRUE_LABEL, noise_line
 from facebias.data.leakage import guard
-from facebias.data.leaks import write_leaks
+from facebias.data.leaks import leaked_lines, write_leaks
 from facebias.data.proof import (
     association,
     association_line,
@@ -97,7 +97,8 @@ class PreparedFaces:
             association_line(self.stages(), self.attributes),
             bag_line(rows),
         )
-        return [line for line in lines if line is not None]
+        leaked = [] if self.leaks is None else leaked_lines(self.leaks, rows)
+        return leaked + [line for line in lines if line is not None]
 
     def class_counts(self) -> list[int]:
         """Count the train faces of each class after the composition."""
@@ -162,7 +163,8 @@ def prepare_faces(
         stratify: attributes that the splits are stratified by, beside the label.
         bag: number of the bootstrap sample that is drawn of the train faces after bias and
             remedy; None: each face once.
-        copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all.
+        copies: "drop" leaves out what would leak, "error" stops, "report" warns and uses all,
+            "leak" joins none of them either; see `facebias.data.leakage.guard`.
         statistics: "channel" or "pixel".
         max_bad: unreadable images, beyond which this stops.
         trainable: refuse what nobody could train on, see `hindrances`.
@@ -190,7 +192,8 @@ def prepare_faces(
     measured = pixel_statistics(store.read, rows, statistics)
     faces = PreparedFaces(table, store, measured, source_cells, bias, remedy, leaks)
     for line in faces.says():
-        logger.log(logging.WARNING if line == noise_line(table.rows) else logging.INFO, "%s", line)
+        loud = line.startswith("LEAK") or line == noise_line(table.rows)
+        logger.log(logging.WARNING if loud else logging.INFO, "%s", line)
     return faces
 
 

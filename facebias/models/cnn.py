@@ -1,4 +1,4 @@
-"""The small CNNs: a list of filters and kernel sizes, nothing else to learn."""
+"""The small CNNs: filters and kernel sizes, block by block or all alike."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -61,6 +61,43 @@ class CNN(nn.Module):
         features: torch.Tensor = self.pool(self.blocks(images))
         logits: torch.Tensor = self.head(features.flatten(1))
         return logits
+
+
+def even_cnn(
+    layers: int,
+    kernel: int,
+    first: int = 16,
+    pool: int = 2,
+    dropout: float = 0.1,
+    head: str = "flatten",
+    *,
+    classes: int,
+    channels: int,
+    height: int,
+    width: int,
+) -> CNN:
+    """Return a CNN of blocks with one kernel size, each with twice the filters of the one before.
+
+    So that depth and kernel size are two numbers, which a sweep can cross.
+
+    Args:
+        layers: number of blocks.
+        kernel: kernel size of all of them, in pixels, odd.
+        first: filters of the first block.
+        pool: as for `CNN`, and so are the others.
+        dropout: share of values that are dropped after each block.
+        head: "flatten" or "average".
+        classes: number of classes.
+        channels: 1 or 3.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+
+    Raises:
+        ConfigError: as `CNN` does.
+    """
+    filters = [first * 2**block for block in range(layers)]
+    faces = {"classes": classes, "channels": channels, "height": height, "width": width}
+    return CNN(filters, [kernel] * layers, pool, dropout, head, **faces)
 
 
 def _block(inputs: int, filters: int, kernel: int, pool: int, dropout: float) -> nn.Sequential:

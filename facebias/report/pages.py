@@ -10,10 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import OmegaConf
 
 from facebias.files import write_text
+from facebias.report.by_class import read_by_class
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves
 from facebias.report.readings import read_readings
 from facebias.report.results import RunResults, read_results
-from facebias.report.summary import decimal, leak_lines, signed
+from facebias.report.summary import composition_lines, decimal, leak_lines, signed
+from facebias.report.unlabelled import SHARE, SURE, read_answers
 
 PAGE = "report.html"
 
@@ -28,7 +30,7 @@ def write_run_report(folder: Path) -> None:
     _draw(results)
     pictures = {
         name: embed(folder / f"{name}.png")
-        for name in ("learning_curves", "fairness", "confusion", "cam/sheet", "leaks")
+        for name in ("learning_curves", "fairness", "confusion", "answers", "cam/sheet", "leaks")
         if (folder / f"{name}.png").is_file()
     }
     page = render_page(
@@ -38,12 +40,25 @@ def write_run_report(folder: Path) -> None:
         report=results.fairness.get(results.headline_split),
         left_out=results.left_out.to_dict(orient="records"),
         leaks=leak_lines(folder, results.headline_split),
+        says=composition_lines(folder),
+        by_class=read_by_class(folder, results.headline_split),
+        answers=_answers(folder),
         readings=read_readings(folder, results.headline_split),
         pictures=pictures,
         config=OmegaConf.to_yaml(results.config),
         environment=json.dumps(results.environment, indent=2),
     )
     write_text(folder / PAGE, page)
+
+
+def _answers(folder: Path) -> dict[str, Any] | None:
+    """Return the table of answers to faces without labels; None where they have some."""
+    table = read_answers(folder)
+    if table is None:
+        return None
+    classes = [name.removeprefix(SHARE) for name in table if name.startswith(SHARE)]
+    filled = table.astype(object).where(table.notna(), None)
+    return {"classes": classes, "rows": filled.to_dict(orient="records"), "sure": SURE}
 
 
 def _draw(results: RunResults) -> None:

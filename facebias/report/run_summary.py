@@ -1,4 +1,4 @@
-"""The summary of several runs: `summary.csv`, `runs.csv`, and what the console says of them."""
+"""The summary of several runs: tables, and what the console says of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,9 @@ from rich.table import Table
 
 from facebias.data.table import SPLITS
 from facebias.files import whole_file
+from facebias.report.folds import LATEX as FOLDS_LATEX
+from facebias.report.folds import TABLE as FOLDS_FILE
+from facebias.report.folds import printed_folds, write_folds
 from facebias.report.summary import console_for_tables, decimal
 from facebias.runs.summary import FOLDS, GAP, MEAN_OF_FOLDS, POOLED, SEEDS, FinishedRun
 
@@ -28,12 +31,15 @@ _NOTES = {
 }
 
 
-def write_summary(runs: Sequence[FinishedRun], table: pd.DataFrame, folder: Path) -> None:
-    """Write `summary.csv`, and `runs.csv`: every run with all settings that differ.
+def write_summary(
+    runs: Sequence[FinishedRun], table: pd.DataFrame, folds: pd.DataFrame | None, folder: Path
+) -> None:
+    """Write `summary.csv`, `runs.csv` (every run, all settings that differ), and the folds' table.
 
     Args:
         runs: that were summarised.
         table: as `facebias.runs.summary.summarise` returns it.
+        folds: as `facebias.report.folds.fold_table` returns it.
         folder: of the summary.
 
     Raises:
@@ -48,13 +54,18 @@ def write_summary(runs: Sequence[FinishedRun], table: pd.DataFrame, folder: Path
     for name, content in ((SUMMARY_FILE, table), (RUNS_FILE, listed)):
         with whole_file(folder / name) as temporary:
             content.to_csv(temporary, index=False)
+    if folds is not None:
+        write_folds(folds, folder)
 
 
-def print_runs(table: pd.DataFrame, folder: Path, console: Console | None = None) -> None:
-    """Print the metrics of all faces and the gaps in accuracy, and where the rest is.
+def print_runs(
+    table: pd.DataFrame, folds: pd.DataFrame | None, folder: Path, console: Console | None = None
+) -> None:
+    """Print the metrics of all faces, the gaps in accuracy and the folds, and where the rest is.
 
     Args:
         table: as `facebias.runs.summary.summarise` returns it.
+        folds: as `facebias.report.folds.fold_table` returns it.
         folder: of the summary.
         console: to print on.
     """
@@ -71,6 +82,9 @@ def print_runs(table: pd.DataFrame, folder: Path, console: Console | None = None
     gaps = gaps[(gaps["split"] == split) & ~gaps["attribute"].str.contains(" x ")]
     if len(gaps):
         console.print(_gaps(gaps, keys, f"largest gaps in accuracy, {split} faces"))
+    by_fold = None if folds is None else printed_folds(folds, "validation")
+    if by_fold is not None:
+        console.print(by_fold)
     said = {*table["reading"], *table["group"], *table["over"][table["sd"].notna()]}
     for name, note in _NOTES.items():
         if name in said:
@@ -78,6 +92,10 @@ def print_runs(table: pd.DataFrame, folder: Path, console: Console | None = None
     console.print(f"\nIn {folder}:", style="bold", highlight=False, soft_wrap=True)
     console.print(f"  {SUMMARY_FILE:<22} every split, attribute, group and metric", highlight=False)
     console.print(f"  {RUNS_FILE:<22} the runs, and every setting that differs", highlight=False)
+    if folds is not None:
+        console.print(
+            f"  {FOLDS_FILE:<22} every fold, and the mean ({FOLDS_LATEX})", highlight=False
+        )
 
 
 def _metrics(rows: pd.DataFrame, keys: Sequence[str], title: str) -> Table:

@@ -17,7 +17,7 @@ from facebias.report.summary import decimal
 from facebias.runs.loggers import SafeLogger, public_config, run_labels
 from facebias.runs.wandb_run import RunWandbLogger
 
-_PICTURES = ("learning_curves", "confusion", "fairness", "cam/sheet")
+_PICTURES = ("learning_curves", "confusion", "answers", "fairness", "cam/sheet")
 _OVERALL = ("accuracy", "macro_f1", "auroc", "majority")
 _MOST_FACES = 32
 _CURVES = ("loss", "accuracy", "macro_f1", "auroc")

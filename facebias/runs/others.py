@@ -14,6 +14,7 @@ from facebias.data.readers.folders import read_class_folders
 from facebias.data.readers.frames import column_names
 from facebias.data.readers.generated import (
     TABLE,
+    TARGETS,
     is_generated,
     read_generated_folder,
     target_for,
@@ -93,7 +94,8 @@ def _read_generated(
     reader = trained.data.reader
     classes, table = list(reader.classes), faces / TABLE
     of_run = _in_table(_groups(reader.attributes), table, {}) if table.is_file() else {}
-    target = reader.get("target") or target_for(classes)
+    own = reader.get("target")  # of other data sets: an attribute of theirs, such as Male
+    target = own if own in TARGETS else target_for(classes)
     return read_generated_folder(faces, target, classes, asked or of_run)
 
 

@@ -18,13 +18,14 @@ from facebias.data.leaks import (
     count_kinds,
     inflated_groups,
     inflation_lines,
+    leaked_lines,
     no_pairs,
     pair_columns,
     read_leaks,
     refuse_leaks,
     write_leaks,
 )
-from facebias.data.prepare import prepare_faces, store_faces
+from facebias.data.prepare import PreparedFaces, prepare_faces, store_faces
 from facebias.data.readers.folders import read_class_folders
 from facebias.data.split import draw_splits
 from facebias.data.table import FaceTable
@@ -440,6 +441,57 @@ def test_reported_copies_share_an_identity_and_are_warned_of(
     (warning,) = [line for line in caplog.messages if "data.copies=report" in line]
     assert f"{len(pairs):,} upside_down (0 across splits)" in warning
     assert len(equal) == len(pairs) > 0
+
+
+def without_official_splits(faces_root: Path, copies: str) -> PreparedFaces:
+    """Prepare the drawn train faces and their flipped copies, split by chance."""
+    table = read_class_folders(str(faces_root / "train"), CLASSES, ATTRIBUTES)
+    return prepare_faces(
+        table,
+        AllFaces(),
+        face_format=FaceFormat(48, 48, 1),
+        cache=None,
+        seed=0,
+        folds=4,
+        fold=0,
+        copies=copies,
+    )
+
+
+def test_a_leak_on_purpose_parts_copies_and_is_said_loudly(
+    faces_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faces = without_official_splits(faces_root, "leak")
+    assert faces.leaks is not None
+    assert len(faces.table.used()) == 320
+    split = faces.table.rows.set_index("id")["split"]
+    copied = faces.leaks.set_index("second")["first"]
+    assert split.loc[copied].tolist() != split.loc[copied.index].tolist()
+    original = pd.Series(split.index, split.index).replace(copied.to_dict())
+    trained = set(original[split == "train"])
+    for line, name in zip(faces.says(), ("validation", "test"), strict=True):
+        leaked = int(original[split == name].isin(trained).sum())
+        assert leaked > 0
+        assert line.startswith(f"LEAK: {leaked} of {(split == name).sum()} {name} faces")
+        assert ("WARNING", line) in [(each.levelname, each.message) for each in caplog.records]
+    assert any("data.copies=leak" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("copies", ["drop", "report"])
+def test_without_a_leak_nothing_is_said_of_one(faces_root: Path, copies: str) -> None:
+    faces = without_official_splits(faces_root, copies)
+    assert len(faces.table.used()) == (160 if copies == "drop" else 320)
+    assert faces.says() == []
+
+
+def test_a_leak_that_no_one_asked_for_is_said_too() -> None:
+    pictures = [picture(1), picture(1), picture(2)]
+    table = face_table(face_rows(["happy"] * 3, splits=["train", "test", "test"]))
+    _, pairs = gate(table, linked(pictures), np.zeros(3, bool))
+    (line,) = leaked_lines(pairs, table.rows)
+    assert line.startswith("LEAK: 1 of 2 test faces have a copy among the train faces")
+    gated, _ = gate(table, linked(pictures), np.zeros(3, bool))
+    assert leaked_lines(pairs, gated.rows) == []
 
 
 @pytest.fixture(scope="module")

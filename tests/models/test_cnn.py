@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from facebias.errors import ConfigError
-from facebias.models.cnn import CNN
+from facebias.models.cnn import CNN, even_cnn
 
 SHAPE: dict[str, Any] = {"classes": 4, "channels": 1, "height": 48, "width": 48}
 
@@ -57,3 +57,27 @@ def test_lists_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ConfigError):
         CNN(filters, kernels, pool, **SHAPE)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
+def test_depth_and_kernel_size_are_two_numbers(layers: int, kernel: int) -> None:
+    network = even_cnn(layers, kernel, first=4, **SHAPE)
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [4, 8, 16, 32, 64][:layers]
+    assert {layer.kernel_size for layer in convolutions} == {(kernel, kernel)}
+    assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 4)
+
+
+def test_an_even_cnn_is_a_cnn_with_the_same_numbers() -> None:
+    torch.manual_seed(0)
+    even = even_cnn(2, 5, first=8, dropout=0.3, head="average", **SHAPE)
+    torch.manual_seed(0)
+    listed = CNN([8, 16], [5, 5], dropout=0.3, head="average", **SHAPE)
+    images = torch.rand(2, 1, 48, 48)
+    assert torch.equal(even.eval()(images), listed.eval()(images))
+
+
+def test_more_layers_than_the_faces_have_pixels_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match="leave nothing"):
+        even_cnn(6, 3, **SHAPE)

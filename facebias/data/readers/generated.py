@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 PLAN, TABLE = "faces.json", "faces.parquet"
 PROVENANCE = "set by the generator"
-TARGETS = ("valence", "expression")
+TARGETS = ("valence", "expression", "gender")
 
 # What the table keeps of a face, where its folder says it.
 _KEPT = ("expression", "valence", "regions", "regions_top", *PAIR)
@@ -62,7 +62,7 @@ def read_generated_faces(
         population: crossed or realistic.
         equal_by: expression or valence: what all labels of are equally frequent.
         faces_per_identity: faces of each person.
-        target: what the label is: valence or expression.
+        target: what the label is: valence, expression or gender, which is then no attribute.
         classes: the labels, in the order of the model's outputs.
         attributes: for each attribute its groups; no groups declares those that are found.
         provenance: who said what the groups are.
@@ -108,10 +108,11 @@ def read_generated_folder(
     """
     faces = _read(folder)
     _refuse_other_target(faces, target, classes)
-    faces = faces.assign(**{name: _groups(faces, name, folder) for name in attributes or {}})
+    asked = {name: groups for name, groups in (attributes or {}).items() if name != target}
+    faces = faces.assign(**{name: _groups(faces, name, folder) for name in asked})
     declared = {
         name: tuple(groups) or tuple(sorted(set(faces[name]) - {UNKNOWN}))
-        for name, groups in (attributes or {}).items()
+        for name, groups in asked.items()
     }
     return FaceTable(_rows(faces, target, declared), folder, tuple(classes), declared, provenance)
 
@@ -123,6 +124,8 @@ def is_generated(folder: Path) -> bool:
 
 def target_for(classes: Sequence[str]) -> str:
     """Return the target by which generated faces are labelled for a model of these classes."""
+    if set(classes) <= {"female", "male"}:
+        return "gender"
     return "valence" if set(classes) <= {"negative", "neutral", "positive"} else "expression"
 
 

@@ -71,6 +71,16 @@ def test_or_by_expression_with_attributes_that_are_found(folder: Path) -> None:
     assert "skin_tone" not in table.rows
 
 
+def test_or_by_gender_which_is_no_attribute_then(folder: Path) -> None:
+    table = read_generated_faces(
+        str(folder), target="gender", classes=("female", "male"), attributes=GROUPS
+    )
+    assert table.rows["label"].value_counts().to_dict() == {"female": 24, "male": 24}
+    assert list(table.attributes) == ["age", "skin_tone"]
+    assert "gender" not in table.rows
+    assert target_for(("male", "female")) == "gender"
+
+
 def test_no_split_parts_a_person(folder: Path) -> None:
     table = read_generated_faces(str(folder), attributes=GROUPS)
     for fold in range(3):
