@@ -1,6 +1,7 @@
 """Put finished runs beside each other: the same faces, each model's answers and its maps.
 
 python -m facebias.compare 'runs=[FOLDER,FOLDER,FOLDER]'
+python -m facebias.compare sweep=NAME_OR_FOLDER
 """
 
 from pathlib import Path
@@ -31,11 +32,12 @@ def compare(config: DictConfig) -> Path:
     from facebias.report.paired import print_paired, write_paired_differences
     from facebias.report.side_by_side import draw_maps
     from facebias.report.twin_reports import print_twins, write_twins
+    from facebias.runs.finished import find_runs
     from facebias.runs.folder import open_run
     from facebias.runs.trained import load_runs
 
     folder = Path(config.paths.run)
-    runs = load_runs([Path(run).expanduser() for run in config.runs])
+    runs = load_runs(find_runs(config.runs, config.sweep, Path(config.paths.outputs)))
     with open_run(folder, config):
         draw_maps(
             runs,

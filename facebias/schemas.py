@@ -569,7 +569,8 @@ class Predict:
 class Compare:
     """Everything that `python -m facebias.compare` reads."""
 
-    runs: list[str] = value()  # folders of finished runs with the same test faces
+    runs: list[str] | None = value(None)  # folders of finished runs or sweeps, or patterns
+    sweep: str | None = value(None)  # instead: a sweep's name or folder
     name: str = MISSING
     faces_per_label: int = value(3, low=1)  # shown
     target: str = value("label")  # class that the maps explain; label: each face's own

@@ -134,10 +134,24 @@ def test_the_command_writes_below_outputs(
     assert str(folder.name) in capsys.readouterr().out
 
 
+def test_a_sweep_is_compared_by_its_name(
+    runs: tuple[Path, Path], tmp_path: Path, command: Command
+) -> None:
+    sweep = tmp_path / "here" / "outputs" / "sweeps" / "mine"
+    for number, run in enumerate(runs):
+        shutil.copytree(run, sweep / f"{number}_{run.name}")
+    assert command("sweep=mine", "faces_per_label=1") == 0
+    (folder,) = (tmp_path / "here" / "outputs" / "compare").iterdir()
+    table = pd.read_csv(folder / "comparison.csv")
+    assert set(table["folder"].map(lambda path: Path(path).parent.name)) == {"mine"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "runs is not set"),
+        ([], "neither runs nor a sweep are given"),
+        (["runs=[{0},{1}]", "sweep=mine"], "runs and a sweep are given"),
+        (["sweep=mine"], "there is no sweep 'mine'"),
         (["runs=[]"], "no runs to compare"),
         (["runs=[{0}]"], "1 run to compare"),
         (["runs={0}"], "runs is "),
