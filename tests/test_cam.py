@@ -192,6 +192,7 @@ def test_maps_of_each_models_own_answer_are_not_compared(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = explain(compose_cam(tmp_path, runs, *QUICK, "target=predicted"))
+    assert not list(folder.glob("differences.*"))
     assert not list(folder.glob("between*"))
     assert "for different classes" in " ".join(capsys.readouterr().out.split())
     rows = rows_of(folder)

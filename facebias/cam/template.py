@@ -74,7 +74,7 @@ def template_regions(
     """
     places = np.array(eyes, np.float64)
     if places.shape != (2, 2) or not np.isfinite(places).all() or (places[0] == places[1]).all():
-        raise ConfigError(f"The eyes are at {eyes}.", "x and y of two points, such as CROP_EYES")
+        raise ConfigError(f"The eyes are at {eyes}.", f"x and y of two points, such as {CROP_EYES}")
     height, width = size
     placed = place_template(places * (width, height), FIVE_POINTS[:2])
     return regions_of_codes(paint(placed, size)[None], FEATURES, "template")

@@ -221,7 +221,8 @@ def _draw(
     of_groups = mean_maps(runs)
     told = {"words": words, "min_group": config.min_group}
     draw_means(runs, of_groups, folder / "means", **told)
-    draw_differences(runs, of_groups, folder / "differences", **told)
+    if config.target != "predicted":  # there each model may be asked about another class
+        draw_differences(runs, of_groups, folder / "differences", **told)
 
 
 def _areas(attention: pd.DataFrame) -> pd.Series:

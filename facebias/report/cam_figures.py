@@ -68,7 +68,8 @@ def draw_regions(
         if number + across >= len(groups):  # the lowest of its column
             axes.set_xlabel("share of the map's mass")
             axes.tick_params(labelbottom=True)
-    figure.suptitle(f"What the maps attend to, with 95 % intervals over persons\n{words}")
+    units = "faces" if (shares["units"] == shares["n"]).all() else "persons"
+    figure.suptitle(f"What the maps attend to, with 95 % intervals over {units}\n{words}")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     return save_both(figure, path)

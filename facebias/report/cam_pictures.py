@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 MOST_RUNS = 8
 """Models beside each other on a page; of more the first of each variant come first."""
 
-_MARGIN, _GAP, _LABEL, _HEAD, _LINE, _CAPTION = 24, 12, 110, 84, 17, 30
+_MARGIN, _GAP, _LABEL, _HEAD, _LINE, _CAPTION = 24, 12, 110, 84, 17, 44
 _NARROWEST, _WIDEST_LABEL = 820, 230
 _MOST_GROUPS, _MOST_PAIRS = 12, 6
 _CHUNK = 64  # faces in memory together
@@ -57,9 +57,10 @@ def draw_faces(
 ) -> list[Path]:
     """Draw the study's figure: a row a face, a column a model.
 
-    Each cell has the map over the face, the answer, whether it is right, and its probability as a
-    bar. Faces are neutral, positive, negative where the valence of every class is known; they are
-    chosen by lot, spread over the groups, and the same for every model.
+    Each cell has the map over the face, the answer, whether it is right, its probability as a bar,
+    and the probability of the class that is explained where it is another. Faces are neutral,
+    positive, negative where the valence of every class is known; they are chosen by lot, spread
+    over the groups, and the same for every model.
 
     Args:
         runs: as `facebias.report.cam_maps.explain_runs` returns them.
@@ -136,7 +137,7 @@ def _lines(
 
 
 def _answer(page: Page, left: float, top: float, wide: float, answer: Mapping[str, object]) -> None:
-    """Write the answer below a map, its probability as a bar."""
+    """Write the answer below a map, its probability as a bar; and what is explained, if another."""
     said, label = str(answer["predicted"]), answer["label"]
     probability = float(str(answer[f"{PROBABILITY}{said}"]))
     known = isinstance(label, str)
@@ -144,7 +145,12 @@ def _answer(page: Page, left: float, top: float, wide: float, answer: Mapping[st
     sign, colour = (sign, colour) if known else ("?", GRAY)
     page.bar(left, top + 3, wide, 5, _TRACK)
     page.bar(left, top + 3, wide * probability, 5, colour)
-    page.words(left, top + 11, f"{sign} {said} {probability:.2f}", size=12, room=wide + _GAP - 4)
+    room = wide + _GAP - 4
+    page.words(left, top + 11, f"{sign} {said} {probability:.2f}", size=12, room=room)
+    target = str(answer["target"])
+    if target != said:
+        explained = f"{target} {float(str(answer[f'{PROBABILITY}{target}'])):.2f}"
+        page.words(left, top + 26, f"explained: {explained}", size=11, colour=PALE, room=room)
 
 
 def _begun(
@@ -380,7 +386,7 @@ def draw_differences(
     page, top = _begun(
         "Where models look differently",
         "Differences of mean maps, each divided by its mean, over the mean face in gray: 1 is as "
-        f"much as an even map has; {words}{some}",
+        f"much as an even map has; smaller groups may go beyond the ends; {words}{some}",
         [name.replace(": ", ", ") for name in means.names],
         (wide, step),
         1 + len(pairs),
@@ -392,13 +398,19 @@ def draw_differences(
     large = enlarged(means.faces)
     columns = columns_at(means.names, _MARGIN + label, wide + _GAP)
     _lines(page, top + high / 2, [("mean face", True)], label)
-    for left, face in zip(columns, large, strict=True):
+    fewest = means.counts.min(axis=0)
+    for left, face, count in zip(columns, large, fewest, strict=True):
         page.picture(left, top, face, wide, high)
+        said = _counted(int(count), min_group)
+        page.words(left, top + high + 3, said, size=11, colour=PALE, room=wide)
     for number, ((one, other), differences) in enumerate(zip(pairs, apart, strict=True), start=1):
         at = top + number * step
         _lines(page, at + high / 2, [(one, True), ("less", False), (other, True)], label)
         for left, face, values in zip(columns, large, differences, strict=True):
-            page.picture(left, at, _shaded(values / bound, face), wide, high)
+            if np.isfinite(values).all():
+                page.picture(left, at, _shaded(values / bound, face), wide, high)
+            else:
+                page.words(left, at + high / 2, _counted(0, min_group), size=11, room=wide)
     return page.save(path)
 
 
