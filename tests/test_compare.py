@@ -100,6 +100,16 @@ def test_variants_by_valence_are_told_to_be_twins(
     assert "balanced, seed 0 and positive, seed 0 are twins" in capsys.readouterr().out
 
 
+def test_what_changes_no_result_parts_no_twins(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(runs[1], tmp_path / "copy"))
+    settings = OmegaConf.load(copy / "config.yaml")
+    settings.data.workers, settings.threads = 1, 7
+    OmegaConf.save(settings, copy / "config.yaml")
+    folder = compare(compose_compare(tmp_path, [runs[0], copy], "faces_per_label=1"))
+    (report,) = json.loads((folder / "twins.json").read_text())
+    assert report["twins"] is True, report["sentence"]
+
+
 def test_a_run_whose_groups_were_not_measured_is_compared(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:

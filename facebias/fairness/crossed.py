@@ -165,7 +165,7 @@ def estimate(crossed: Crossed, place: Sequence[int], level: float) -> Estimate:
     units = int(crossed.units[[*place]].min())
     reason = _reason(crossed, place, values)
     if not reason and sum(seeds) + faces == 0 and not (len(values) == len(place) == 1):
-        reason = "no face and no seed differs from another"
+        reason = "it is the same whichever faces and seeds are drawn"
     if reason:
         nothing = {"method": "none", "seed_error": math.nan, "face_error": math.nan}
         return Estimate(values, math.nan, nothing | {"reason": reason})

@@ -15,14 +15,15 @@ from facebias.data.proof import nested
 from facebias.data.twins import TwinReport, Variant, twin_report
 from facebias.files import whole_file, write_json
 from facebias.report.summary import console_for_tables
+from facebias.runs.same_config import SAME_RESULTS
 from facebias.runs.settings import flat_settings
 from facebias.runs.trained import TrainedRun
 
 JSON, CSV = "twins.json", "twins.csv"
 # What variants may differ in, and where files lie: whether it is the same data, the faces say.
 _FREE = (
-    *("bias", "remedy", "name", "sweep", "threads"),
-    *("paths", "logger", "data.root", "data.reader.root"),
+    *("bias", "remedy", "name", "sweep", "paths", "logger", "data.root", "data.reader.root"),
+    *SAME_RESULTS,
 )
 _FREE_ENDINGS = (".cache", ".file")
 

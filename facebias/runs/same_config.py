@@ -12,7 +12,7 @@ from facebias.errors import RunError
 
 # They say where things lie and how they are shown or loaded; the results are the same. A training
 # or a sweep that goes on keeps the threads that it began with.
-_SAME_RESULTS = (
+SAME_RESULTS = (
     "threads",
     "paths.outputs",
     "paths.cache",
@@ -22,6 +22,8 @@ _SAME_RESULTS = (
     "callbacks.progress",
     "trainer.enable_progress_bar",
 )
+"""Keys that change no result."""
+
 _ONE_OF_SEVERAL = "trainer.devices"  # a sweep gives a job one GPU, another one at each start
 _LISTED = 12
 _ABSENT = "(not there)"
@@ -127,4 +129,4 @@ def _values_of(config: DictConfig, folder: Path) -> dict[str, Any]:
 
 
 def _same_results(key: str) -> bool:
-    return any(key == known or key.startswith(f"{known}.") for known in _SAME_RESULTS)
+    return any(key == known or key.startswith(f"{known}.") for known in SAME_RESULTS)

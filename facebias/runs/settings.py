@@ -6,12 +6,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from facebias.runs.same_config import SAME_RESULTS
+
 # Where files lie, how much hardware is used, and what is repeated, not chosen.
 REPEATED = ("seed", "fold", "data.fold")
 _WITHOUT_EFFECT = (
-    *("paths", "logger", "sweep", "threads", "data.workers"),
+    *("paths", "logger", "sweep", *SAME_RESULTS),
     # They watch.
-    *("callbacks.answers", "callbacks.cam", "callbacks.predictions", "callbacks.progress"),
+    *("callbacks.answers", "callbacks.cam", "callbacks.predictions"),
 )
 # The first ones that tell runs apart name them.
 _SPEAKING = ("bias.variant", "bias.dose", "model.name", "data.bag", "name")

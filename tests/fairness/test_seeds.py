@@ -235,7 +235,7 @@ def test_a_gap_in_which_nothing_varies_has_no_interval() -> None:
     gap = row(seed_gaps(runs, ("a", "b"), {"sex": ("f", "m")}), metric="accuracy", kind="pair")
     assert gap["difference"] == 0
     assert math.isnan(gap["low"])
-    assert gap["reason"] == "no face and no seed differs from another"
+    assert gap["reason"] == "it is the same whichever faces and seeds are drawn"
 
 
 def test_runs_that_do_not_fit_are_refused() -> None:
