@@ -160,7 +160,7 @@ def test_a_dropout_passes_exactly_if_it_is_a_share(dropout: float) -> None:
 @pytest.mark.parametrize(
     ("override", "choices", "hint"),
     [
-        ("data.copies=dropp", "one of drop, error, report", "did you mean drop?"),
+        ("data.copies=dropp", "one of drop, error, report, leak", "did you mean drop?"),
         ("checkpoint.use=zz", "one of last, best", "correct checkpoint.use"),
         ("data.channels=2", "one of 1, 3", "correct data.channels"),
         (

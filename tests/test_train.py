@@ -94,7 +94,7 @@ def test_pictures_are_pictures_and_the_page_needs_nothing_beside_it(run: Path) -
             assert min(image.size) >= 48
     page = (run / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count("data:image/png;base64,") == 5  # the leaks among them
+    assert page.count("data:image/png;base64,") == 6  # leaks and answers among them
     assert "gender x age" in page
 
 

@@ -258,7 +258,7 @@ def leaked_lines(pairs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     copies = pairs[pairs["kind"].isin(COPIES)]
     first = dict(zip(copies["second"], copies["first"], strict=True))
     used = rows[rows["left_out"] == ""]
-    picture = used["id"].map(first).fillna(used["id"])
+    picture = used["id"].map(first).astype(object).fillna(used["id"])
     trained = set(picture[used["split"] == "train"])
     lines = []
     for split in ("validation", "test"):
