@@ -1,6 +1,9 @@
-"""What tests of sweeps and searches share."""
+"""What tests of runs, sweeps and searches share."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,25 @@ def sweep(
         return run_as_command("train", Train, verb, "-m", "data.root=x", *arguments)
 
     return run
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Return a function that starts Python with a program and its arguments; all end in the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(program: str, *arguments: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", program, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()

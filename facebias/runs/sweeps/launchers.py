@@ -39,13 +39,13 @@ def refuse_wrong_launcher(launcher: Any) -> None:  # noqa: ANN401 - whatever an 
         raise ConfigError(
             f"hydra.launcher is {launcher!r}",
             "a launcher, chosen as an option of its group",
-            f"write hydra/launcher={launcher}, with a slash",
+            f"write hydra/launcher={launcher or 'basic'}, with a slash",
         )
     if launcher_name(launcher) == JOBLIB and launcher.get("n_jobs") == 0:
         raise ConfigError(
             "hydra.launcher.n_jobs is 0",
             "how many jobs run at once: 1 or more, or -1 for one a core",
-            "correct hydra.launcher.n_jobs",
+            "write hydra.launcher.n_jobs=2, say",
         )
 
 

@@ -1,10 +1,9 @@
 """Processes that end with the one they work for, be it their parent or not."""
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,29 +26,7 @@ for child in children:
     child.stdin.close()
 print(children[1].wait(60), flush=True)
 """
-Start = Callable[[str], "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Return a function that starts Python with a program."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(program: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def _ready(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
@@ -58,27 +35,29 @@ def _ready(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
     return process
 
 
-def test_a_process_that_is_tied_to_another_is_killed_when_that_has_ended(start: Start) -> None:
-    other = _ready(start(_WAITS))
-    tied = _ready(start(_TIED.replace("PROCESS", str(other.pid))))
+def test_a_process_that_is_tied_to_another_is_killed_when_that_has_ended(
+    start_python: Start,
+) -> None:
+    other = _ready(start_python(_WAITS))
+    tied = _ready(start_python(_TIED.replace("PROCESS", str(other.pid))))
     assert tied.poll() is None
     other.kill()
     other.wait()
     assert tied.wait(60) == -signal.SIGKILL
 
 
-def test_a_process_that_is_tied_too_late_is_killed_at_once(start: Start) -> None:
-    other = start("")
+def test_a_process_that_is_tied_too_late_is_killed_at_once(start_python: Start) -> None:
+    other = start_python("")
     other.wait(60)
-    tied = start(_TIED.replace("PROCESS", str(other.pid)))
+    tied = start_python(_TIED.replace("PROCESS", str(other.pid)))
     assert tied.wait(60) == -signal.SIGKILL
 
 
 def test_children_of_one_module_alone_are_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Start
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_python: Start
 ) -> None:
     for name in ("first", "second"):
         (tmp_path / f"{name}.py").write_text(_WAITS)
     monkeypatch.chdir(tmp_path)  # where `python -m` looks
-    said, _ = start(_KILLS).communicate(timeout=60)
+    said, _ = start_python(_KILLS).communicate(timeout=60)
     assert [int(code) for code in said.split()] == [-signal.SIGKILL, 0]

@@ -1,9 +1,7 @@
 """One free GPU for each job: which ones there are, who has one, when it is free again."""
 
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -55,25 +53,13 @@ def four_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
+def start(folder: Path, start_python: Start) -> Start:
     """Return a function that starts a process which takes a GPU; `jobs_each` may share one."""
-    started: list[subprocess.Popen[str]] = []
 
     def run(jobs_each: int = 1) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", _JOB, str(folder), str(jobs_each)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        started.append(process)
-        return process
+        return start_python(_JOB, str(folder), str(jobs_each))
 
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+    return run
 
 
 def _taken(process: "subprocess.Popen[str]") -> int:
