@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Sequence
@@ -18,10 +17,9 @@ import facebias
 from facebias.data.audited import Note
 from facebias.fairness.audit import Audit
 from facebias.files import whole_file, write_text
-from facebias.report import audit_figures
-from facebias.report.audit_page import Section, sections
-from facebias.report.audit_pictures import Picture
+from facebias.report.audit_page import sections
 from facebias.report.audit_words import Statement, interval_name, note_words, statements
+from facebias.report.page_parts import save_pictures
 from facebias.report.pages import PAGE, render_page
 from facebias.report.summary import console_for_tables
 
@@ -98,7 +96,7 @@ def write_audit(audit: Audit, notes: Sequence[Note], config: DictConfig, folder:
         said=said,
         notes=[note_words(note) for note in notes],
         sections=parts,
-        pictures=_draw(parts, folder / PICTURES),
+        pictures=save_pictures(parts, folder / PICTURES),
         meanings={interval_name(audit): _INTERVAL} | _MEANINGS,
         files={name: meaning for name, meaning in _FILES.items() if (folder / name).exists()},
         config=OmegaConf.to_yaml(config),
@@ -140,19 +138,6 @@ def _short(content: Any) -> Any:  # noqa: ANN401
     if isinstance(content, list | tuple):
         return [_short(value) for value in content]
     return content
-
-
-def _draw(parts: Sequence[Section], folder: Path) -> dict[Picture, str]:
-    """Write the pictures of all sections; return them as the page embeds them."""
-    embedded = {}
-    pictures = [picture for part in parts for picture in part.pictures]
-    for number, picture in enumerate(pictures):
-        path = folder / f"{number:02d}_{picture.name}"
-        audit_figures.save(picture.figure, path)
-        svg = path.with_name(f"{path.name}.svg").read_bytes()
-        url = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-        embedded[picture] = url
-    return embedded
 
 
 def print_audit(audit: Audit, folder: Path, console: Console | None = None) -> None:

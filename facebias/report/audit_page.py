@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from facebias.fairness.audit import Audit
 from facebias.report import audit_pictures as pictures
 from facebias.report import audit_tables as tables
-from facebias.report.audit_pictures import Picture
-from facebias.report.audit_tables import PageTable
 from facebias.report.audit_words import many_groups_words
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a page.
-
-    Attributes:
-        title: its heading.
-        text: a paragraph; empty for none.
-        pictures: shown.
-        tables: shown.
-        folded: tables that open on demand.
-    """
-
-    title: str
-    text: str
-    pictures: tuple[Picture, ...]
-    tables: tuple[PageTable, ...]
-    folded: tuple[PageTable, ...] = ()
+from facebias.report.page_parts import Section
 
 
 def sections(audit: Audit) -> Iterator[Section]:

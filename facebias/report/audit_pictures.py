@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from facebias.fairness.audit import AGAINST, MODEL, Audit
 from facebias.fairness.predictions import UNKNOWN
@@ -24,23 +21,9 @@ from facebias.report.audit_tables import (
     single_groups,
 )
 from facebias.report.audit_words import interval_name, of_model
+from facebias.report.page_parts import Picture, picture_name
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture of a page.
-
-    Attributes:
-        name: of its files, without number and ending.
-        alt: what it shows, for those who cannot see it.
-        figure: to be written.
-    """
-
-    name: str
-    alt: str
-    figure: Figure
 
 
 def confusions(audit: Audit) -> Iterator[Picture]:
@@ -54,7 +37,7 @@ def confusions(audit: Audit) -> Iterator[Picture]:
         counts = rows["n"].to_numpy(np.int64).reshape(len(classes), len(classes))
         figure = audit_figures.confusion(counts, classes, f"{model}: what was taken for what")
         yield Picture(
-            _name("confusion", model), f"Confusion matrix of {model} on all faces", figure
+            picture_name("confusion", model), f"Confusion matrix of {model} on all faces", figure
         )
 
 
@@ -66,13 +49,13 @@ def forests(audit: Audit, attribute: str, *, recalls: bool = True) -> Iterator[P
     figure = audit_figures.forest(found, sizes, audit.models, title, "accuracy")
     shown = f"with {interval_name(audit)}s"
     alt = f"Accuracy of every group by {attribute}, {shown}; the table has the numbers"
-    yield Picture(_name("accuracy", attribute), alt, figure)
+    yield Picture(picture_name("accuracy", attribute), alt, figure)
     if recalls and len(audit.settings["classes"]) <= MOST_CLASSES:
         found = rows[rows["metric"] == "recall"]
         title = f"Recall by {attribute}"
         figure = audit_figures.forest(found, sizes, audit.models, title, "recall")
         alt = f"Recall of each class in every group by {attribute}, {shown}"
-        yield Picture(_name("recall", attribute), alt, figure)
+        yield Picture(picture_name("recall", attribute), alt, figure)
 
 
 def _sizes(rows: pd.DataFrame) -> pd.Series:
@@ -96,7 +79,7 @@ def gap_matrices(audit: Audit, attribute: str) -> Iterator[Picture]:
         title = f"{model}: accuracy by {attribute}, row minus column, points"
         figure = audit_figures.gap_matrix(differences, told, names, title, reach)
         alt = f"{model}: differences in accuracy between all pairs by {attribute}"
-        yield Picture(_name("gaps", attribute, model), alt, figure)
+        yield Picture(picture_name("gaps", attribute, model), alt, figure)
 
 
 def _square(pairs: pd.DataFrame, groups: Sequence[str]) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -134,7 +117,7 @@ def heat_maps(audit: Audit, names: Sequence[str]) -> Iterator[Picture]:
             (low, max(high, low + 0.01)),
         )
         alt = f"{title}; combinations with too few faces to compare are in brackets"
-        yield Picture(_name("heat-map", *names, model), alt, figure)
+        yield Picture(picture_name("heat-map", *names, model), alt, figure)
 
 
 def paired_forests(audit: Audit) -> Iterator[Picture]:
@@ -146,7 +129,7 @@ def paired_forests(audit: Audit) -> Iterator[Picture]:
         title = f"{model} minus {other}: accuracy on the same faces"
         figure = audit_figures.difference_forest(named, title, "difference in accuracy")
         alt = f"{title}, of all and of every group, with {interval_name(audit)}s"
-        yield Picture(_name("paired", str(model), str(other)), alt, figure)
+        yield Picture(picture_name("paired", str(model), str(other)), alt, figure)
 
 
 def valences(audit: Audit) -> Iterator[Picture]:
@@ -165,7 +148,9 @@ def valences(audit: Audit) -> Iterator[Picture]:
             title = f"{model}: how {true} faces are read by {attribute}"
             figure = audit_figures.forest(shown, sizes, series, title, axis)
             alt = f"{title} ({', '.join(series)}), with {interval_name(audit)}s; see the table"
-            yield Picture(_name("valence", str(attribute), str(model), series[0]), alt, figure)
+            yield Picture(
+                picture_name("valence", str(attribute), str(model), series[0]), alt, figure
+            )
 
 
 def reliability_curves(audit: Audit) -> Iterator[Picture]:
@@ -177,10 +162,4 @@ def reliability_curves(audit: Audit) -> Iterator[Picture]:
         named = whole.assign(name=whole[MODEL])
         figure = audit_figures.reliability(named, "How often answers of a certainty are right")
         alt = "Reliability curves: the share of right answers by their certainty"
-        yield Picture(_name("reliability"), alt, figure)
-
-
-def _name(kind: str, *about: str) -> str:
-    """Return the name of a picture's files: letters, digits and dashes of what it is about."""
-    words = [re.sub(r"[^a-z0-9]+", "-", each.lower()).strip("-")[:30] for each in about]
-    return "_".join([kind, *words])
+        yield Picture(picture_name("reliability"), alt, figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from facebias.fairness.audit import AGAINST, MODEL, Audit
 from facebias.fairness.audit_further import GROUP
 from facebias.fairness.valence import CORRECTED, RAW, SCORES
 from facebias.report.audit_words import interval_name, of_model, p_value, percent, points
+from facebias.report.page_parts import PageTable
 
 MOST_CLASSES = 4
 """Classes whose recall has a column in the tables of groups, and a panel in a picture."""
@@ -35,25 +35,6 @@ _AMPLIFICATION_WORDS = {
 _BRACKETS = "what rests on too few faces, or is averaged over fewer classes than elsewhere"
 
 _MOST_ROWS = 200  # of a table on the page; all are in its CSV file
-
-
-@dataclass(frozen=True)
-class PageTable:
-    """A table of a page, its cells as text.
-
-    Attributes:
-        caption: what it shows.
-        columns: headings.
-        rows: of as many cells each.
-        names: how many columns at the left are names; the others are numbers.
-        left_out: rows that only the CSV file has.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    names: int = 1
-    left_out: int = 0
 
 
 def overall_table(audit: Audit) -> PageTable:

@@ -28,7 +28,8 @@ from facebias.report.card_measures import (
     measure_attributes,
 )
 from facebias.report.card_pixels import PixelSummary, summarise_pixels
-from facebias.report.pages import embed, render_page
+from facebias.report.page_parts import embed
+from facebias.report.pages import render_page
 from facebias.report.results import count_reasons
 from facebias.report.summary import console_for_tables, decimal, leak_lines
 

@@ -1,6 +1,5 @@
 """The page of a run: one HTML file that needs nothing beside it."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf import OmegaConf
 from facebias.files import write_text
 from facebias.report.by_class import read_by_class
 from facebias.report.figures import confusion_matrix, group_forest, learning_curves
+from facebias.report.page_parts import embed
 from facebias.report.readings import read_readings
 from facebias.report.results import RunResults, read_results
 from facebias.report.summary import composition_lines, decimal, leak_lines, signed
@@ -85,8 +85,3 @@ def render_page(template: str, **content: Any) -> str:  # noqa: ANN401
     )
     environment.filters |= {"decimal": decimal, "signed": signed}
     return environment.get_template(template).render(**content)
-
-
-def embed(picture: Path) -> str:
-    """Return a PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
