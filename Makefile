@@ -31,8 +31,9 @@ demo: setup  ## Train on three biased sets of generated faces and compare them
 test: setup  ## Run the quick tests, on all cores
 	$(RUN) -m pytest -n auto --dist loadfile
 
-test-slow: setup  ## Run the tests that train for minutes
+test-slow: setup  ## Run the tests that train for minutes, and invariants on more examples
 	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -n auto --dist loadfile --hypothesis-profile=thorough tests/data
 
 test-slurm: setup  ## Run jobs of a Slurm on this machine, as root
 	$(RUN) -m pytest -m slurm tests/slurm

@@ -13,8 +13,9 @@ from hypothesis import settings
 from facebias.commandline import run_verb
 from tests.drawn_faces import write_class_folders
 
-# Examples may take long beside other work; no test asserts a time.
-settings.register_profile("facebias", deadline=None)
+# Examples may take long beside other work; no test asserts a time. `make test-slow` looks further.
+settings.register_profile("facebias", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("facebias")
 
 # Before any library reads them.

@@ -262,6 +262,7 @@ def test_variants_stand_apart(sweep: Path) -> None:
     assert set(table["n"]) == {3}
 
 
+@pytest.mark.slow
 def test_bags_and_models_stand_apart_too(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / f"{bag}_{filters}", f"data.bag={bag}", f"model.filters=[{filters}]")

@@ -151,9 +151,12 @@ def test_twins_differ_in_their_train_faces_only(tmp_path: Path, faces_root: Path
     "overrides",
     [
         ("trainer.precision=bf16-mixed",),
-        ("augment=strong", "data.workers=2"),
+        pytest.param(("augment=strong", "data.workers=2"), marks=pytest.mark.slow),
         ("data.store=none", "data.normalise=pixel", "scheduler=cosine", "optimizer=sgd"),
-        ("callbacks=early_stopping", "checkpoint.use=best", "scheduler=constant"),
+        pytest.param(
+            ("callbacks=early_stopping", "checkpoint.use=best", "scheduler=constant"),
+            marks=pytest.mark.slow,
+        ),
         (
             "data.normalise=image",
             "classifier.class_weights=balanced",
@@ -234,6 +237,7 @@ def test_a_gpu_that_is_not_there_is_told(tmp_path: Path, faces_root: Path) -> No
         train(compose_train(tmp_path, faces_root, "trainer=gpu"))
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path, faces_root: Path) -> None:
     for metric, best in (("loss", "min"), ("accuracy", "max"), ("worst_gender_accuracy", "max")):
         monitor = f"checkpoint.monitor=validation/{metric}"
@@ -252,6 +256,7 @@ def test_nothing_measured_is_not_called_unlabelled(
     assert "switched off" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_layer_is_named_as_in_the_network(tmp_path: Path, faces_root: Path) -> None:
     config = compose_train(tmp_path, faces_root, "callbacks.cam.layer=blocks.0.norm")
     assert (train(config) / "cam" / "sheet.png").is_file()

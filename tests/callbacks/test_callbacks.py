@@ -62,6 +62,7 @@ def test_without_predictions_they_fail_before_the_first_batch(
         fit(tmp_path, faces_root, make(str(tmp_path)))  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_the_order_of_the_callbacks_does_not_matter(tmp_path: Path, faces_root: Path) -> None:
     folders = [tmp_path / "first", tmp_path / "last"]
     tables = []

@@ -110,6 +110,7 @@ def test_the_model_and_all_generators_are_left_as_found(method: str, tmp_path: P
     assert len(list((tmp_path / "cam" / "epochs").glob("*.npz"))) == 2
 
 
+@pytest.mark.slow
 def test_what_an_earlier_start_left_is_removed_when_it_begins_anew(
     faces_root: Path, tmp_path: Path
 ) -> None:

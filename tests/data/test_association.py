@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from facebias.data.association import Direction, cramers_v_counts, round_table
@@ -11,7 +11,6 @@ from facebias.data.cells import cramers_v
 from facebias.data.composition import largest_remainder
 from facebias.errors import CompositionError
 
-THOROUGH = settings(max_examples=200, deadline=None)
 GROUPS = ["light", "medium", "dark"]
 CELLS = st.lists(st.lists(st.integers(5, 60), min_size=3, max_size=3), min_size=2, max_size=4)
 PAIRS = st.dictionaries(st.sampled_from(["class0", "class1"]), st.sampled_from(GROUPS), min_size=1)
@@ -49,7 +48,6 @@ def within_rounding(counts: pd.DataFrame, target: float) -> bool:
     return bool(abs(cramers_v(counts) - target) <= bound)
 
 
-@THOROUGH
 @given(CELLS, DIRECTIONS, st.integers(0, 60), st.integers(0, 60))
 def test_v_is_the_target_within_the_rounding_and_margins_are_those_of_all_twins(
     cells: list[list[int]], direction: Direction, one: int, other: int
@@ -70,7 +68,6 @@ def test_v_is_the_target_within_the_rounding_and_margins_are_those_of_all_twins(
             assert within_rounding(counts, v)
 
 
-@THOROUGH
 @given(CELLS, PAIRS)
 def test_pairs_keep_the_mix_of_the_groups(cells: list[list[int]], pairs: dict[str, str]) -> None:
     available = frame(cells)
@@ -80,7 +77,6 @@ def test_pairs_keep_the_mix_of_the_groups(cells: list[list[int]], pairs: dict[st
     assert counts.sum(axis=0).tolist() == groups.tolist()
 
 
-@THOROUGH
 @given(CELLS, st.sampled_from(GROUPS), st.integers(1, 20), st.integers(1, 20))
 def test_a_pair_grows_with_the_target(
     cells: list[list[int]], group: str, one: int, other: int
@@ -91,7 +87,6 @@ def test_a_pair_grows_with_the_target(
     assert counts[1] - counts[0] > -1  # whole numbers: not smaller
 
 
-@THOROUGH
 @given(
     st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=4),
     st.integers(1, 12),

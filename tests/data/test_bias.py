@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.bias import (
@@ -184,7 +184,6 @@ def by_valence(variant: str, dose: float = 0.6, within: str = "expression") -> V
     )
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.integers(20, 40),
     st.integers(0, 1000),
@@ -351,7 +350,6 @@ BIASES: list[Bias] = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(8, 24), st.integers(0, 1000), st.sampled_from(BIASES))
 def test_no_bias_takes_a_face_twice_or_minds_the_order_of_rows(
     fifths: int, seed: int, bias: Bias
@@ -368,7 +366,6 @@ def test_no_bias_takes_a_face_twice_or_minds_the_order_of_rows(
     assert set(again["id"]) == set(composed.used("train")["id"])
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(10, 25), st.integers(0, 1000), st.sampled_from([(1, 3), (2, 5), (4, 9)]))
 def test_factors_are_nested_and_others_make_up_for_the_group(
     fifths: int, seed: int, tenths: tuple[int, int]

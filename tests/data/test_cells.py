@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.cells import count_cells, cramers_v, group_names, joint_groups
@@ -47,7 +47,6 @@ def test_cramers_v_of_one_label_or_group_is_undefined(cells: list[list[int]]) ->
     assert np.isnan(cramers_v(cells))
 
 
-@settings(max_examples=200, deadline=None)
 @given(CELLS)
 def test_cramers_v_knows_no_order_of_labels_and_groups(cells: list[list[int]]) -> None:
     table = np.array(cells)

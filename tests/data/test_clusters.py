@@ -2,7 +2,7 @@ from random import Random
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.clusters import clusters
@@ -33,7 +33,6 @@ def told(
     return list(zip(*(column[place].tolist() for column in columns), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
 @given(LINKS, st.permutations(range(COUNT)), st.integers(1, COUNT), st.randoms())
 def test_the_order_of_rows_and_of_links_plays_no_part(
     links: list[tuple[int, int, int, float, float]], used: list[int], count: int, random: Random
@@ -45,7 +44,6 @@ def test_the_order_of_rows_and_of_links_plays_no_part(
     assert told(shuffled, place, used[:count]) == expected
 
 
-@settings(max_examples=200, deadline=None)
 @given(LINKS, st.permutations(range(COUNT)))
 def test_linked_faces_have_the_same_first_which_comes_before_them(
     links: list[tuple[int, int, int, float, float]], used: list[int]

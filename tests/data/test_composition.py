@@ -52,7 +52,6 @@ def exact_apportionment(total: int, weights: list[Fraction]) -> list[int]:
 # Largest remainder
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 5000), WEIGHTS)
 def test_apportionment_is_that_of_whole_fractions(total: int, weights: list[int]) -> None:
     expected = exact_apportionment(total, [Fraction(weight) for weight in weights])
@@ -80,7 +79,6 @@ def test_noise_of_floats_decides_no_tie() -> None:
 # Compositions by an attribute
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES, SHARES, SHARES)
 def test_twins_have_equal_label_counts_and_the_asked_shares(
     cells: list[list[int]], shares: dict[str, float], other: dict[str, float]
@@ -100,7 +98,6 @@ def test_twins_have_equal_label_counts_and_the_asked_shares(
             assert row.tolist() == exact_apportionment(int(count), weights)
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES, SHARES)
 def test_the_largest_total_of_a_label_is_that_of_trying_every_one(
     cells: list[list[int]], shares: dict[str, float]
@@ -118,7 +115,6 @@ def test_the_largest_total_of_a_label_is_that_of_trying_every_one(
     assert attribute_counts(frame(cells), shares).sum(axis=1).tolist() == largest
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES, SHARES, SHARES, st.integers(1, 200))
 def test_a_refusal_names_short_cells_and_a_total_that_works(
     cells: list[list[int]], shares: dict[str, float], other: dict[str, float], total: int
@@ -215,7 +211,6 @@ def test_real_emotions_give_496_faces_to_each_gender(real_data: Callable[[str], 
 # Even sequences
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
 def test_every_beginning_of_an_even_sequence_has_the_mix_of_the_whole(sizes: list[int]) -> None:
     sequence = even_sequence(sizes)
@@ -238,7 +233,6 @@ def test_one_large_kind_and_many_small_ones_stay_even() -> None:
 BY_LABEL = st.dictionaries(st.sampled_from(["class0", "class1", "class2"]), SHARES, max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES.filter(lambda cells: len(cells) >= 3), BY_LABEL, BY_LABEL)
 def test_an_association_has_exact_shares_and_the_labels_of_its_twins(
     cells: list[list[int]], shares: dict[str, dict[str, float]], other: dict[str, dict[str, float]]
@@ -305,7 +299,6 @@ def exact_valences(variant: str, dose: Fraction) -> list[Fraction]:
     return [rest * positive, third, rest * (1 - positive)]
 
 
-@settings(max_examples=300, deadline=None)
 @given(AVAILABLE, DOSE, DOSE)
 def test_variants_by_valence_have_one_total_and_exact_shares(
     available: dict[str, int], dose: int, other: int
@@ -378,7 +371,6 @@ def test_too_large_a_total_by_valence_names_what_lacks_and_what_works() -> None:
 NESTED = st.dictionaries(st.sampled_from(["class0", "class1"]), SHARES, min_size=1)
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES.filter(lambda cells: len(cells) >= 2), NESTED, NESTED)
 def test_shares_of_cells_are_exact_and_twins_have_one_total(
     cells: list[list[int]], shares: dict[str, dict[str, float]], other: dict[str, dict[str, float]]
@@ -432,7 +424,6 @@ def test_shares_of_cells_that_are_none_are_refused(shares: dict[str, Any]) -> No
     assert "female, male, other" in caught.value.expected
 
 
-@settings(max_examples=200, deadline=None)
 @given(TABLES, st.lists(st.integers(0, 20), min_size=2, max_size=4, unique=True))
 def test_factors_have_one_total_and_are_nested(
     cells: list[list[int]], twentieths: list[int]

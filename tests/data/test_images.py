@@ -354,7 +354,6 @@ def test_damage_raises_nothing_else(kind: str) -> None:
         assert_face_or_reason(bytes(damaged))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     prefix=st.sampled_from(
         [b"", b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"P6"]

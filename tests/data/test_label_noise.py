@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.bias import AllFaces, compose
@@ -33,7 +33,6 @@ def changed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["label"] != rows[TRUE_LABEL]]
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.integers(5, 30),
     st.integers(0, 1000),

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -284,7 +284,6 @@ def copies_of(shown: Sequence[int], turns: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(links, columns=["first", "second", "turn"]).assign(score=1.0, shift=0.0)
 
 
-@settings(max_examples=200, deadline=None)
 @given(PEOPLE, st.sets(st.integers(0, 9), max_size=2))
 def test_identities_never_cross(
     faces: list[tuple[int, str | None, str | None, int, str]], blank: set[int]

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.cells import count_cells, cramers_v
@@ -20,7 +20,6 @@ from facebias.data.table import UNKNOWN, FaceTable
 from facebias.errors import CompositionError, DataError
 from tests.data.made_tables import random_table, shuffled, with_age
 
-THOROUGH = settings(max_examples=200, deadline=None)
 CELLS = st.lists(st.lists(st.integers(1, 50), min_size=3, max_size=3), min_size=2, max_size=4)
 
 
@@ -63,7 +62,6 @@ def test_undersampling_is_nested_in_its_total_and_spares_test_faces() -> None:
         pd.testing.assert_frame_equal(each.used("test"), table.used("test"))
 
 
-@THOROUGH
 @given(
     st.integers(20, 60),
     st.integers(0, 1000),
@@ -90,7 +88,6 @@ def test_undersampling_beyond_the_smallest_cell_is_refused() -> None:
         Undersample(["gender"]).apply(women, 0)
 
 
-@THOROUGH
 @given(CELLS)
 def test_reweighing_makes_label_and_group_independent(cells: list[list[int]]) -> None:
     counts = np.array(cells, dtype=np.float64)
@@ -100,7 +97,6 @@ def test_reweighing_makes_label_and_group_independent(cells: list[list[int]]) ->
         np.testing.assert_allclose(weighted.sum(axis), counts.sum(axis))
 
 
-@THOROUGH
 @given(CELLS)
 def test_inverse_frequency_makes_every_cell_weigh_the_same(cells: list[list[int]]) -> None:
     counts = np.array(cells, dtype=np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -23,7 +23,6 @@ FACES = st.lists(
     min_size=1,
     max_size=60,
 )
-THOROUGH = settings(max_examples=200, deadline=None)
 
 
 def table_of(faces: list[tuple[str, str, int, str]], official_test: bool) -> FaceTable:
@@ -55,7 +54,6 @@ def folds_of(table: FaceTable, folds: int, seed: int = 0) -> pd.Series:
     return validated.idxmax(axis=1).where(~tested[0], -1)
 
 
-@THOROUGH
 @given(FACES, st.integers(2, 4), st.integers(0, 3))
 def test_folds_part_the_faces_and_keep_persons_whole(
     faces: list[tuple[str, str, int, str]], folds: int, seed: int
@@ -68,7 +66,6 @@ def test_folds_part_the_faces_and_keep_persons_whole(
     assert fullest <= len(rows) / folds + 2 * rows["identity"].value_counts().max() + 6
 
 
-@THOROUGH
 @given(FACES, st.integers(2, 4), st.integers(0, 3))
 def test_folds_part_single_faces_to_within_one(
     faces: list[tuple[str, str, int, str]], folds: int, seed: int
@@ -152,7 +149,6 @@ def test_people_dealt_in_batches_are_whole_and_even(monkeypatch: pytest.MonkeyPa
     assert abs((splits == "validation").sum() - len(rows) / 5) < len(rows) / 50
 
 
-@THOROUGH
 @given(FACES, st.booleans(), st.integers(0, 3))
 def test_order_of_rows_plays_no_part(
     faces: list[tuple[str, str, int, str]], official_test: bool, seed: int
@@ -161,7 +157,6 @@ def test_order_of_rows_plays_no_part(
     pd.testing.assert_series_equal(drawn(shuffled(table, seed), 1), drawn(table, 1))
 
 
-@THOROUGH
 @given(FACES)
 def test_official_test_faces_stay_and_validation_folds_part_the_train_split(
     faces: list[tuple[str, str, int, str]],

@@ -2,7 +2,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.bias import AllFaces, AttributeShares, Bias, compose
@@ -141,7 +141,6 @@ def test_what_was_not_recorded_is_neither_yes_nor_no() -> None:
     assert "nobody can tell: identical normalisation not recorded" in report.sentence
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(8, 15), st.integers(0, 1000))
 def test_twins_of_any_table_are_twins_whatever_the_order_of_rows(fifths: int, seed: int) -> None:
     rows = source_rows(5 * fifths, seed)

@@ -61,6 +61,7 @@ def kept(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("kernels_*") if any(path.rglob("*.nbc"))}
 
 
+@pytest.mark.slow
 def test_machine_code_is_found_again_until_any_file_of_the_package_changes(package: Path) -> None:
     assert run(package) == ["7.0", "0", "''"]
     assert run(package) == ["7.0", "1", "''"]

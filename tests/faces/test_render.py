@@ -98,6 +98,7 @@ def in_a_child(**environment: str) -> tuple[str, int]:
     return found, int(memory)
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same_bytes_in_little_memory() -> None:
     here = digest_of(FaceFactors(**BASE))  # first, so that the child need not compile
     found, memory = in_a_child()

@@ -57,6 +57,7 @@ def test_each_fold_has_the_metrics_of_scikit_learn_and_the_mean_is_theirs(
             assert rows.iloc[-1][name] == pytest.approx(mean)
 
 
+@pytest.mark.slow
 def test_settings_and_seeds_have_means_of_their_own(runs: list[Path], tmp_path: Path) -> None:
     women = ("bias=attribute_shares", "bias.attribute=gender", "bias.variant=women")
     others = [write_run(tmp_path / f"women{fold}", *women, fold=fold) for fold in range(FOLDS)]

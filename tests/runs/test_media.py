@@ -88,6 +88,7 @@ def test_tensorboard_gets_curves_pictures_tables_and_hyperparameters(run: Path) 
     assert parameters["fold"].number_value == 1
 
 
+@pytest.mark.slow
 def test_loggers_change_no_weight(run: Path, tmp_path: Path, faces_root: Path) -> None:
     plain = train(compose_train(tmp_path, faces_root, EPOCHS, "fold=1"))
     states = [

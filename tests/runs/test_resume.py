@@ -89,6 +89,7 @@ def test_a_run_that_is_stopped_everywhere_ends_as_an_undisturbed_one(
     assert {restart["after"] for restart in restarts} == {"Stopped: "}
 
 
+@pytest.mark.slow
 def test_a_training_that_early_stopping_ended_is_not_trained_further(
     few_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_training_that_early_stopping_ended_is_not_trained_further(
     assert pd.read_csv(folder / "metrics.csv")["epoch"].tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_report_does_what_follows_the_training_again(
     undisturbed: Path, few_faces: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_broken_checkpoint_is_told(begun: DictConfig, tmp_path: Path) -> None:
             WholeCheckpoints().load_checkpoint(file, weights_only=True)
 
 
+@pytest.mark.slow
 def test_data_that_changed_meanwhile_is_refused_and_its_record_kept(
     undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def no_hub(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Modu
     return create(name, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["a hub", "a file"])
 def test_a_training_goes_on_where_its_first_weights_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str

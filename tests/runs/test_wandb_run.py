@@ -91,6 +91,7 @@ def test_a_training_that_goes_on_is_the_same_run_and_another_folder_another(
     assert (tmp_path / "one" / ID_FILE).read_text().strip() == ids[0]
 
 
+@pytest.mark.slow
 def test_runs_of_one_process_are_runs_of_their_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

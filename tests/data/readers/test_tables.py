@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facebias.data.bias import AttributeShares, compose
@@ -288,7 +288,6 @@ ROWS = st.lists(
 ).filter(lambda rows: len({row[:2] for row in rows if row[1]}) == 4)
 
 
-@settings(max_examples=200, deadline=None)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_lines_plays_no_part_in_splits_and_draws(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, int]], random: Random

@@ -116,6 +116,7 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert _rows() == _rows("whole")
 
 
+@pytest.mark.slow
 def test_the_same_command_with_more_trials_goes_on(search: Command, verb: IdleVerb) -> None:
     assert search(_trials(2), *SPACE) == 0
     before = _rows()
@@ -126,6 +127,7 @@ def test_the_same_command_with_more_trials_goes_on(search: Command, verb: IdleVe
     assert _rows()[:2] == before
 
 
+@pytest.mark.slow
 def test_a_kill_between_asking_and_planning_loses_no_trial(
     search: Command, verb: IdleVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +193,7 @@ def test_an_objective_that_is_undefined_fails_its_trial_and_is_not_run_again(
     assert len(verb.configs) == 2
 
 
+@pytest.mark.slow
 def test_several_seeds_and_folds_are_repeats_whose_mean_counts(
     search: Command, verb: IdleVerb, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +215,7 @@ def test_several_seeds_and_folds_are_repeats_whose_mean_counts(
     assert _rows()[1]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_changed_search_is_refused_with_the_difference(
     search: Command, verb: IdleVerb, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +234,7 @@ def test_a_changed_search_is_refused_with_the_difference(
     assert (len(verb.configs), (swept_folder() / SEARCH).read_bytes()) == (1, before)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_other_workers_and_keeps_its_threads(
     search: Command, verb: IdleVerb
 ) -> None:
@@ -298,6 +303,7 @@ def test_label_smoothing_can_be_searched_by_a_metric_that_it_does_not_change(
     assert search(_trials(1), "classifier.label_smoothing=0.0,0.1", monitor) == 0
 
 
+@pytest.mark.slow
 def test_repeats_may_have_faces_of_their_own(search: Command, verb: IdleVerb) -> None:
     assert search(_trials(1), LR, "seed=1,2", "fold=0,1", "data.seed=${seed}") == 0
     found = [(config.data.seed, config.data.fold) for config in verb.configs]

@@ -41,6 +41,7 @@ def test_a_sweep_runs_each_job_once_with_the_configuration_of_its_plan(
     assert "2 of 2 jobs done" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_name_has_a_time_in_its_folder_and_its_jobs_know_it(
     sweep: Command, verb: IdleVerb
 ) -> None:
@@ -223,6 +224,7 @@ def test_folds_are_in_the_names_of_folders_where_they_vary(sweep: Command) -> No
     assert [job["folder"] for job in jobs] == ["0_train_seed0_fold0", "1_train_seed0_fold1"]
 
 
+@pytest.mark.slow
 def test_threads_are_asked_for_or_shared_out_once_and_for_all(
     sweep: Command, verb: IdleVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,10 +257,10 @@ def test_a_sweep_goes_on_with_other_workers_and_another_cache(
     ("arguments", "at_once"),
     [
         (["trainer=gpu"], 3),
-        (["trainer=gpu", "hydra.launcher.n_jobs=5"], 5),
+        pytest.param(["trainer=gpu", "hydra.launcher.n_jobs=5"], 5, marks=pytest.mark.slow),
         (["trainer=gpu", "trainer.devices=2"], 1),
-        (["trainer=gpu", "trainer.devices=[1]"], 1),
-        (["trainer=gpu,cpu"], 3),
+        pytest.param(["trainer=gpu", "trainer.devices=[1]"], 1, marks=pytest.mark.slow),
+        pytest.param(["trainer=gpu,cpu"], 3, marks=pytest.mark.slow),
         (["trainer=cpu"], 8),
     ],
     ids=str,
@@ -286,6 +288,7 @@ def test_params_of_the_sweeper_are_overrides_too(sweep: Command, verb: IdleVerb)
     assert verb.seeds() == [4, 5]
 
 
+@pytest.mark.slow
 def test_the_basic_sweeper_is_still_there(sweep: Command, verb: IdleVerb) -> None:
     assert sweep("hydra/sweeper=basic", "seed=1,2") == 0
     assert verb.seeds() == [1, 2]
