@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-DEMO := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
-DEMO_EPOCHS := 6
+DEMO := demo_$(shell date +%Y-%m-%d_%H-%M-%S)
+DEMO_EPOCHS := 5
+DEMO_FACES := 4000
 
 .PHONY: help setup demo test test-slow test-slurm lint format bench clean
 
@@ -20,13 +21,13 @@ $(VENV)/.installed: pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: setup  ## Train on three biased sets of generated faces and compare them
-	$(RUN) -m facebias.train -m +experiment=faces_balanced,faces_positive,faces_negative \
-	  trainer.max_epochs=$(DEMO_EPOCHS) hydra.sweep.dir=$(DEMO)
-	$(RUN) -m facebias.compare paths.run=$(DEMO)/comparison \
-	  'runs=[$(DEMO)/0_faces_balanced_seed0,$(DEMO)/1_faces_positive_seed0,$(DEMO)/2_faces_negative_seed0]'
-	@echo && echo "The same faces under the three models: $(CURDIR)/$(DEMO)/comparison/maps.png"
-	@echo "Each model's own page, to be opened in a browser:" && ls $(CURDIR)/$(DEMO)/*/report.html
+demo: setup  ## Train on three biased sets of generated faces, two seeds each, and compare them
+	$(RUN) -m facebias.train -m +experiment=faces_positive,faces_negative,faces_balanced seed=0,1 \
+	  sweep=$(DEMO) trainer.max_epochs=$(DEMO_EPOCHS) data.reader.n=$(DEMO_FACES) callbacks.cam=null \
+	  hydra/launcher=joblib hydra.launcher.n_jobs=2
+	$(RUN) -m facebias.compare sweep=$(DEMO) paths.run=outputs/compare/$(DEMO)
+	@echo && echo "Open in a browser: file://$(CURDIR)/outputs/compare/$(DEMO)/report.html"
+	@echo "Each network's own page:" && ls $(CURDIR)/outputs/sweeps/$(DEMO)/*/report.html
 
 test: setup  ## Run the quick tests, on all cores
 	$(RUN) -m pytest -n auto --dist loadfile

@@ -1,4 +1,4 @@
-"""Put finished runs beside each other: the same faces, each model's answers and its maps.
+"""Put finished runs beside each other on one page: what their differences support.
 
 python -m facebias.compare 'runs=[FOLDER,FOLDER,FOLDER]'
 python -m facebias.compare sweep=NAME_OR_FOLDER
@@ -24,14 +24,7 @@ def compare(config: DictConfig) -> Path:
     Raises:
         FacebiasError: for runs, faces or folders that do not fit.
     """
-    from facebias.report.comparison import (
-        print_comparison,
-        write_comparison,
-        write_valence_differences,
-    )
-    from facebias.report.paired import print_paired, write_paired_differences
-    from facebias.report.side_by_side import draw_maps
-    from facebias.report.twin_reports import print_twins, write_twins
+    from facebias.report.compare import print_comparison, write_comparison
     from facebias.runs.finished import find_runs
     from facebias.runs.folder import open_run
     from facebias.runs.trained import load_runs
@@ -39,22 +32,8 @@ def compare(config: DictConfig) -> Path:
     folder = Path(config.paths.run)
     runs = load_runs(find_runs(config.runs, config.sweep, Path(config.paths.outputs)))
     with open_run(folder, config):
-        draw_maps(
-            runs,
-            folder / "maps.png",
-            per_label=config.faces_per_label,
-            target=config.target,
-            method=config.method,
-            layer=config.layer,
-            seed=config.seed,
-        )
-        table = write_comparison(runs, folder)
-        write_valence_differences(runs, folder)
-        paired = write_paired_differences(runs, folder)
-        reports = write_twins(runs, folder)
-    print_twins(reports)
-    print_paired(paired)
-    print_comparison(table, folder)
+        said = write_comparison(runs, config, folder)
+    print_comparison(said, folder)
     return folder
 
 

@@ -236,7 +236,7 @@ def _check_range(found: Any, limits: Mapping[str, Any], path: str) -> None:  # n
     many = found.values() if isinstance(found, dict) else found
     for one in many if isinstance(many, Iterable) and not isinstance(many, str) else [found]:
         choices, low, high = limits.get("choices"), limits.get("low"), limits.get("high")
-        if choices and one not in choices:
+        if choices and one is not None and one not in choices:  # null where the type allows it
             near = get_close_matches(str(one), [str(choice) for choice in choices], n=1)
             hint = f"did you mean {near[0]}?" if near else f"correct {path}"
             raise ConfigError(f"{path} is {one!r}", "one of " + ", ".join(map(str, choices)), hint)

@@ -484,6 +484,7 @@ class Data:
     width: int = value(low=8, high=1024)  # pixels
     channels: int = value(1, choices=(1, 3))  # gray, colour
     margin: float = value(0.0, low=0, high=2)  # a face's box grows by, on each side, as a share
+    crop: str | None = value(None, choices=("detect",))  # find the face; null: boxes, or the middle
     folds: int = value(10, low=2)  # validation is one fold of the train split
     fold: int = value(0, low=0)
     stratify: list[str] | None = value(None)  # attributes, beside the label; null: all
@@ -573,6 +574,7 @@ class Compare:
     sweep: str | None = value(None)  # instead: a sweep's name or folder
     name: str = MISSING
     faces_per_label: int = value(3, low=1)  # shown
+    attention_faces: int = value(100, low=1)  # whose maps are measured, about
     target: str = value("label")  # class that the maps explain; label: each face's own
     method: str = value("layer_cam", choices=CAM_METHODS)
     layer: str = value("auto")
@@ -593,6 +595,7 @@ class Cam:
     per_label: int = value(2, low=1)  # faces of each class in the picture
     max_faces: int | None = value(None, low=1)  # drawn by lot; null: all
     curve_faces: int = value(64, low=0)  # deleted and inserted step by step, drawn by lot
+    sanity_faces: int = value(16, low=0)  # explained by networks of random weights, drawn by lot
     min_group: int = value(30, low=1)
     batch_size: int = value(64, low=1)
     seed: int = value(0, low=0)  # of what is drawn by lot

@@ -21,6 +21,7 @@ from facebias.cam.methods import METHODS
 from facebias.cam.regions import FEATURES
 from facebias.cam.template import template_regions
 from facebias.faces.regions import PARTS
+from facebias.report import cam_maps
 from facebias.schemas import CAM_METHODS, Cam
 from facebias.train import train
 from tests.drawn_faces import CLASSES
@@ -29,7 +30,7 @@ from tests.trained import compose_cam, compose_train
 
 Command = Callable[..., int]
 OPTIONS = ("trainer.max_epochs=1", "callbacks.cam=null")
-QUICK = ("curve_faces=0", "per_label=1")
+QUICK = ("curve_faces=0", "sanity_faces=0", "per_label=1")
 PICTURES = ("faces", "means", "differences", "regions")
 
 
@@ -49,7 +50,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> list[Pat
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory: pytest.TempPathFactory, runs: list[Path]) -> Path:
     """What the verb leaves, of its defaults but few faces that are taken away."""
-    return explain(compose_cam(tmp_path_factory.mktemp("cam"), runs, "curve_faces=12"))
+    few = ("curve_faces=12", "sanity_faces=6")
+    return explain(compose_cam(tmp_path_factory.mktemp("cam"), runs, *few))
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_every_method_may_be_named() -> None:
 
 
 def test_every_picture_is_there_as_png_and_svg(explained: Path) -> None:
-    for name in (*PICTURES, "curves"):
+    for name in (*PICTURES, "curves", "randomised"):
         with Image.open(explained / f"{name}.png") as picture:
             assert min(picture.size) > 400
         assert ElementTree.parse(explained / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
@@ -140,7 +142,10 @@ def test_variants_are_compared_and_few_seeds_are_no_test(
     assert len(pd.read_csv(explained / "between_maps.csv")) == 2
     explain(compose_cam(tmp_path, runs, *QUICK))
     said = " ".join(capsys.readouterr().out.split())
-    assert "first against second: descriptive only, with fewer than 5 seeds of each" in said
+    assert (
+        "first, seed 0 against second, seed 0: descriptive only, with fewer than 5 seeds of each"
+        in said
+    )
     assert "Regions are from a template" in said
 
 
@@ -156,6 +161,22 @@ def test_faces_are_taken_away_from_what_the_model_said_of_them(explained: Path) 
     assert (gains["gain"].between(gains["low"], gains["high"])).all()
 
 
+def test_maps_are_held_against_those_of_random_weights_and_of_noise(explained: Path) -> None:
+    stages = pd.read_csv(explained / "randomised.csv", keep_default_na=False, na_values=["nan"])
+    for _, own in stages.groupby("run"):
+        assert own["stage"].tolist() == list(range(len(own)))
+        assert float(own["correlation"].iloc[0]) == pytest.approx(1)
+        assert own["layer"].iloc[0] == ""
+        assert not own["layer"].str.startswith("network.").any()
+        assert set(own["n"]) <= set(range(7))
+    noise = pd.read_csv(explained / "noise.csv").set_index(["run", "measure"])
+    for run in ("first, seed 0", "second, seed 0"):
+        for measure in ("infidelity", "sensitivity"):
+            assert noise.loc[(run, measure), "value"] >= 0
+        assert noise.loc[(run, "infidelity"), "random"] >= 0
+        assert np.isnan(noise.loc[(run, "sensitivity"), "random"])
+
+
 def test_the_size_of_batches_changes_nothing_but_the_row_groups(
     explained: Path, runs: list[Path], tmp_path: Path
 ) -> None:
@@ -163,7 +184,7 @@ def test_the_size_of_batches_changes_nothing_but_the_row_groups(
     one, other = (pd.read_parquet(each / "attention.parquet") for each in (explained, folder))
     pd.testing.assert_frame_equal(one, other, atol=1e-4, rtol=1e-4)
     assert pq.ParquetFile(folder / "attention.parquet").num_row_groups == 20
-    assert not list(folder.glob("curves*"))
+    assert not [*folder.glob("curves*"), *folder.glob("randomised*"), *folder.glob("noise*")]
 
 
 def test_fewer_faces_are_drawn_by_lot_and_the_same_for_every_run(
@@ -237,7 +258,9 @@ def test_other_faces_may_have_no_labels(runs: list[Path], tmp_path: Path, faces_
     assert (folder / "faces.png").is_file()
 
 
-def test_landmarks_of_a_table_are_used(runs: list[Path], tmp_path: Path, faces_root: Path) -> None:
+def test_landmarks_of_a_table_are_used(
+    runs: list[Path], tmp_path: Path, faces_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = sorted((faces_root / "test" / "happy").glob("*.png"))[:4]
     points = "14 19 33 19 24 28 17 36 31 36"
     table = {"source": [f"{file.name}" for file in files], "label": "happy"}
@@ -250,9 +273,14 @@ def test_landmarks_of_a_table_are_used(runs: list[Path], tmp_path: Path, faces_r
     folder = explain(compose_cam(tmp_path, runs, *QUICK, faces, "attributes={}"))
     record = json.loads((folder / "cam.json").read_text())
     assert record["regions"]["source"] == "landmarks"
-    rows = rows_of(folder)
-    assert rows["share_eyes"].isna().tolist() == [False, False, False, True]
-    assert rows["entropy"].notna().all()
+    for run in ("first, seed 0", "second, seed 0"):
+        rows = rows_of(folder, run)
+        assert rows["share_eyes"].isna().tolist() == [False, False, False, True]
+        assert rows["entropy"].notna().all()
+    monkeypatch.setattr(cam_maps, "_KEPT", 0)  # as for many faces, whose masks are not kept
+    again = explain(compose_cam(tmp_path / "again", runs, *QUICK, faces, "attributes={}"))
+    one, other = (pd.read_parquet(each / "attention.parquet") for each in (folder, again))
+    pd.testing.assert_frame_equal(one, other)
 
 
 @pytest.mark.slow
@@ -332,10 +360,12 @@ def test_labels_that_nobody_knows_cannot_be_explained(
     shutil.copy(next((faces_root / "test" / "happy").glob("*.png")), loose)
     assert command(f"runs=[{runs[0]}]", f"faces={loose}") == 2
     assert "1 of 1 faces have no label" in capsys.readouterr().err
-    (loose / "im.png").unlink(missing_ok=True)
     for file in loose.iterdir():
         file.unlink()
     assert command(f"runs=[{runs[0]}]", f"faces={loose}", "target=happy") == 2
+    error = capsys.readouterr().err
+    assert "check faces: a folder of images" in error
+    assert "data.root" not in error
 
 
 def test_runs_of_other_faces_or_classes_are_refused(

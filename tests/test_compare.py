@@ -1,21 +1,24 @@
 """`python -m facebias.compare`, from two trainings to a folder."""
 
+import html
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from PIL import Image
 
 from facebias.compare import compare
 from facebias.predict import predict
 from facebias.schemas import Compare
 from facebias.train import train
 from tests.generated_folder import generated_rows, write_folder
+from tests.made_runs import write_run
 from tests.trained import compose_compare, compose_predict, compose_train
 
 Command = Callable[..., int]
@@ -26,6 +29,7 @@ OPTIONS = (
     "trainer.max_epochs=1",
     "callbacks.cam=null",
 )
+FEW = ("faces_per_label=1", "attention_faces=9")
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +58,87 @@ def command(
     return partial(run_as_command, "compare", Compare, compare)
 
 
-def test_two_runs_become_a_table_and_a_picture(
-    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
-    assert folder == tmp_path / "compared"
-    table = pd.read_csv(folder / "comparison.csv")
-    assert list(dict.fromkeys(table["run"])) == ["balanced, seed 0", "positive, seed 0"]
-    attributes = OmegaConf.load(runs[0] / "config.yaml").data.reader.attributes
-    assert list(dict.fromkeys(table["attribute"])) == ["all", *attributes]
-    with Image.open(folder / "maps.png") as picture:
-        assert picture.height > 3 * 128
-    assert json.loads((folder / "status.json").read_text())["status"] == "done"
-    printed = capsys.readouterr().out
-    paired = pd.read_csv(folder / "paired_differences.csv")
-    assert set(zip(paired["first"], paired["second"], strict=True)) == {
-        ("balanced, seed 0", "positive, seed 0")
-    }
-    for said in ("balanced, seed 0", "positive, seed 0", "skin_tone: dark", "comparison.csv"):
-        assert said in printed
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, runs: tuple[Path, Path]) -> Path:
+    """A comparison of both runs. Read only."""
+    return compare(compose_compare(tmp_path_factory.mktemp("both"), runs, *FEW))
 
 
-def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
-    table = pd.read_csv(folder / "comparison.csv")
+def said_on(folder: Path) -> pd.DataFrame:
+    """Return the sentences of a page, as its table has them."""
+    return pd.read_csv(folder / "tables" / "summary.csv")
+
+
+def headings(page: str) -> list[tuple[int, str]]:
+    """Return level and text of every heading."""
+    found = re.findall(r"<h([1-6])[^>]*>(.*?)</h", page)
+    return [(int(level), html.unescape(text)) for level, text in found]
+
+
+def test_two_runs_become_a_page_with_tables_and_pictures(compared: Path) -> None:
+    page = (compared / "report.html").read_text()
+    titles = [text for level, text in headings(page) if level == 2]
+    assert titles[:3] == ["Summary", "What was run", "All faces"]
+    for name in ("By gender", "By gender and age", "Differences between variants"):
+        assert name in titles
+    for name in ("How neutral faces are read", "Where the networks look", "Calibration"):
+        assert name in titles
+    assert titles[-3:] == ["Learning curves", "Leaks", "How it was measured"]
+    names = {path.stem for path in (compared / "tables").iterdir()}
+    for ending in (".csv", ".json", ".tex"):
+        assert {path.stem for path in (compared / "tables").glob(f"*{ending}")} == names
+    for table in names:
+        assert f"tables/{table} (.csv, .json, .tex)" in page
+    drawn = {path.stem for path in (compared / "pictures").glob("*.png")}
+    assert drawn == {path.stem for path in (compared / "pictures").glob("*.svg")}
+    assert page.count("<img ") == len(drawn) + 1  # and the pairs that the first run has found
+    assert json.loads((compared / "status.json").read_text())["status"] == "done"
+
+
+def test_the_page_needs_nothing_beside_it_and_can_be_read_without_pictures(compared: Path) -> None:
+    page = (compared / "report.html").read_text()
+    assert '<html lang="en">' in page
+    assert "<script" not in page
+    for source in re.findall(r' src="([^"]*)"', page):
+        assert source.startswith("data:image/")
+    assert not re.search(r"(?:href|url)[=(][\"']?(?:https?:|//)", page)
+    for picture in re.findall(r"<img [^>]*>", page):
+        assert len(re.findall(r' alt="([^"]{20,})"', picture)) == 1
+    levels = [level for level, _ in headings(page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    targets = re.findall(r'href="#([^"]+)"', page)
+    assert targets
+    assert all(page.count(f'id="{target}"') == 1 for target in targets)
+
+
+def test_one_seed_is_said_to_be_about_two_networks(compared: Path) -> None:
+    said = said_on(compared)
+    *leaks, warning = said[said["verdict"] == "warning"]["text"]
+    assert all(text.startswith("LEAK: ") for text in leaks)
+    assert warning.startswith("One seed only: balanced, seed 0, positive, seed 0.")
+    assert "about these two networks" in warning
+    page = (compared / "report.html").read_text()
+    for text in said["text"]:
+        assert html.escape(text, quote=False).replace("'", "&#39;") in page
+
+
+def test_the_summary_says_the_numbers_of_the_tables(compared: Path) -> None:
+    groups = pd.read_csv(compared / "tables" / "groups.csv")
+    whole = groups[(groups["attribute"] == "all") & (groups["reading"] == "raw")]
+    accuracies = whole[whole["metric"] == "accuracy"].set_index("variant")["value"]
+    said = said_on(compared)
+    (right,) = said[said["text"].str.startswith("Right answers")]["text"]
+    for variant, value in accuracies.items():
+        assert f"“{variant}” on {100 * value:.1f} %" in right
+    paired = pd.read_csv(compared / "tables" / "paired_differences.csv")
+    pair = paired[(paired["kind"] == "all") & (paired["metric"] == "accuracy")]
+    assert set(pair["says"]) <= set(said["text"])
+
+
+def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], compared: Path) -> None:
+    table = pd.read_csv(compared / "tables" / "comparison.csv")
     whole = table[(table["attribute"] == "all") & (table["reading"] == "raw")].set_index("folder")
     for run in runs:
         report = json.loads((run / "fairness.json").read_text())["test"]["overall"]
@@ -88,72 +149,46 @@ def test_raw_numbers_are_those_of_the_runs(runs: tuple[Path, Path], tmp_path: Pa
         assert low < report["accuracy"] < high
 
 
-def test_variants_by_valence_are_told_to_be_twins(
-    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = compare(compose_compare(tmp_path, runs, "faces_per_label=1"))
-    (report,) = json.loads((folder / "twins.json").read_text())
-    assert report["twins"] is True, report["sentence"]
-    assert 0 < report["shared"]["share"] < 1
-    table = pd.read_csv(folder / "twins.csv")
+def test_variants_by_valence_are_told_to_be_twins(compared: Path) -> None:
+    table = pd.read_csv(compared / "tables" / "twins.csv")
+    assert set(table["twins"]) == {"yes"}
     assert set(table["answer"].dropna()) == {"yes"}
-    assert "balanced, seed 0 and positive, seed 0 are twins" in capsys.readouterr().out
+    assert not (said_on(compared)["about"] == "twins").any()
 
 
-def test_what_changes_no_result_parts_no_twins(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(runs[1], tmp_path / "copy"))
-    settings = OmegaConf.load(copy / "config.yaml")
-    settings.data.workers, settings.threads = 1, 7
-    OmegaConf.save(settings, copy / "config.yaml")
-    folder = compare(compose_compare(tmp_path, [runs[0], copy], "faces_per_label=1"))
-    (report,) = json.loads((folder / "twins.json").read_text())
-    assert report["twins"] is True, report["sentence"]
+def test_names_come_out_as_they_are_and_lost_weights_leave_the_rest(tmp_path: Path) -> None:
+    name = "<b>&$_%^"
+    made = [
+        write_run(tmp_path / str(number), f"bias.variant='{each}'")
+        for number, each in enumerate(("plain", name))
+    ]
+    folder = compare(compose_compare(tmp_path, made, *FEW))
+    page = (folder / "report.html").read_text()
+    assert "<b>" not in page
+    assert html.escape(f"{name}, seed 0") in page
+    latex = (folder / "tables" / "groups.tex").read_text()
+    assert r"\textless{}b\textgreater{}\&\$\_\%\textasciicircum{}, seed 0" in latex
+    assert list((folder / "pictures").glob("*_accuracy_gender_raw.png"))
+    assert "There are no maps here" in page
+    assert said_on(folder)["text"].str.startswith("Maps: there are none").any()
 
 
-def test_a_run_whose_groups_were_not_measured_is_compared(
-    runs: tuple[Path, Path], tmp_path: Path
-) -> None:
-    shutil.copytree(runs[0], tmp_path / "unmeasured")
-    for file in (tmp_path / "unmeasured").glob("fairness.*"):
-        file.unlink()
-    copy = compose_compare(tmp_path, [tmp_path / "unmeasured", runs[1]], "faces_per_label=1")
-    table = pd.read_csv(compare(copy) / "comparison.csv")
-    one, other = (rows["group"].tolist() for _, rows in table.groupby("run"))
-    assert one == other
-    assert set(table["status"]) == {"too small"}
-
-
-def test_runs_that_did_not_score_test_faces_are_compared_on_validation(
-    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copies = [Path(shutil.copytree(run, tmp_path / str(n))) for n, run in enumerate(runs)]
-    for copy in copies:
-        rows = pd.read_parquet(copy / "predictions.parquet")
-        rows[rows["split"] != "test"].to_parquet(copy / "predictions.parquet", index=False)
-    compare(compose_compare(tmp_path, copies, "faces_per_label=1", "target=neutral"))
-    assert "validation faces" in capsys.readouterr().out
-
-
-def test_the_command_writes_below_outputs(
+def test_a_sweep_is_compared_by_its_name_below_outputs(
     runs: tuple[Path, Path], tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command(f"runs=[{runs[0]},{runs[1]}]", "faces_per_label=1", "seed=3") == 0
-    (folder,) = (tmp_path / "here" / "outputs" / "compare").iterdir()
-    assert {"maps.png", "comparison.csv", "config.yaml"} <= {path.name for path in folder.iterdir()}
-    assert OmegaConf.load(folder / "config.yaml").seed == 3
-    assert str(folder.name) in capsys.readouterr().out
-
-
-def test_a_sweep_is_compared_by_its_name(
-    runs: tuple[Path, Path], tmp_path: Path, command: Command
 ) -> None:
     sweep = tmp_path / "here" / "outputs" / "sweeps" / "mine"
     for number, run in enumerate(runs):
         shutil.copytree(run, sweep / f"{number}_{run.name}")
-    assert command("sweep=mine", "faces_per_label=1") == 0
+    assert command("sweep=mine", *FEW, "seed=3") == 0
     (folder,) = (tmp_path / "here" / "outputs" / "compare").iterdir()
-    table = pd.read_csv(folder / "comparison.csv")
+    printed = capsys.readouterr().out
+    assert f"Open in a browser: {(folder / 'report.html').as_uri()}" in printed
+    assert "warning: One seed only" in printed
+    assert len(printed.splitlines()) < 20
+    assert OmegaConf.load(folder / "config.yaml").seed == 3
+    table = pd.read_csv(folder / "tables" / "comparison.csv")
     assert set(table["folder"].map(lambda path: Path(path).parent.name)) == {"mine"}
+    assert headings((folder / "report.html").read_text())[0] == (1, "Comparison: sweep mine")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +202,7 @@ def test_a_sweep_is_compared_by_its_name(
         (["runs={0}"], "runs is "),
         (["runs=[{0},{0}]"], "is given twice"),
         (["runs=[{0},/nowhere]"], "/nowhere is no run folder"),
-        (["runs=[{0},{1}]", "target=happy"], "target is 'happy'"),
+        (["runs=[{0},{1}]", "target=happy"], "The target 'happy'"),
         (["runs=[{0},{1}]", "layer=layer9"], "no layer named 'layer9'"),
         (["runs=[{0},{1}]", "method=sam"], "method is 'sam'"),
         (["runs=[{0},{1}]", "faces_per_label=0"], "faces_per_label is 0"),
@@ -189,7 +224,7 @@ def test_what_is_wrong_ends_with_two_and_no_traceback(
     assert "Traceback" not in error
 
 
-def test_runs_that_do_not_fit_end_with_two(
+def test_a_prediction_ends_with_two(
     runs: tuple[Path, Path],
     faces: Path,
     tmp_path: Path,
@@ -197,22 +232,9 @@ def test_runs_that_do_not_fit_end_with_two(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     predicted = predict(compose_predict(tmp_path, runs[0], faces, "callbacks.cam=null"))
-    uncertain = tmp_path / "uncertain"
-    shutil.copytree(runs[1], uncertain)
-    shutil.rmtree(uncertain / "checkpoints")
-    gone = tmp_path / "gone"
-    shutil.copytree(runs[1], gone)
-    config = OmegaConf.load(gone / "config.yaml")
-    config.data.root = config.data.reader.root = str(tmp_path / "nothing")
-    OmegaConf.save(config, gone / "config.yaml")
-    for other, says in (
-        (predicted, "folder of a prediction"),
-        (uncertain, "no checkpoint"),
-        (gone, "no folder of generated faces"),
-    ):
-        capsys.readouterr()
-        assert command(f"runs=[{runs[0]},{other}]") == 2
-        error = capsys.readouterr().err
-        assert says in error
-        assert "Expected: " in error
-        assert "Traceback" not in error
+    capsys.readouterr()
+    assert command(f"runs=[{runs[0]},{predicted}]") == 2
+    error = capsys.readouterr().err
+    assert "folder of a prediction" in error
+    assert "Expected: " in error
+    assert "Traceback" not in error

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from facebias.ensemble import ensemble
 from facebias.errors import RunError
-from facebias.report.twin_reports import write_twins
+from facebias.report.paired import find_variants
+from facebias.report.twin_reports import twin_reports
 from facebias.runs.ensembles import combine_runs
 from facebias.runs.plan import print_plan
 from facebias.runs.trained import load_runs, shared_splits
@@ -88,10 +89,10 @@ def test_the_prior_of_a_bag_counts_its_draws(trained: list[Path]) -> None:
     assert first.train_prior() == pytest.approx(shares.to_dict())
 
 
-def test_bags_are_trained_for_as_many_steps_and_are_no_twins(
-    trained: list[Path], tmp_path: Path
-) -> None:
-    for report in write_twins(load_runs(trained), tmp_path):
+def test_bags_are_trained_for_as_many_steps_and_are_no_twins(trained: list[Path]) -> None:
+    reports = twin_reports(find_variants(load_runs(trained)))
+    assert len(reports) == len(trained) - 1
+    for report in reports:
         answers = {answer.question: answer for answer in report.answers}
         assert answers["same total"].detail == "120 and 120 faces"
         for question in ("identical source", "same total", "same number of steps"):
@@ -134,7 +135,7 @@ def test_bags_become_an_ensemble(
         assert (folder / name).is_file(), name
     page = (folder / "report.html").read_text()
     printed = capsys.readouterr().out
-    for said in ("none, seed 0, bag 0", "none, seed 0, bag 1", "mean of the members"):
+    for said in ("no bias, seed 0, bag 0", "no bias, seed 0, bag 1", "mean of the members"):
         assert said in page
         assert said in printed
     assert "annotators, by looking at the photo" in page
@@ -156,7 +157,7 @@ def test_members_are_listed_with_their_own_numbers(seeds: list[Path], tmp_path: 
     difference = right.mean() - np.mean(accuracies)
     assert table.loc["mean of the members", "difference"] == pytest.approx(difference)
     for seed, (run, answers) in enumerate(zip(seeds, own, strict=True)):
-        row = table.loc[f"none, seed {seed}"]
+        row = table.loc[f"no bias, seed {seed}"]
         overall = json.loads((run / "fairness.json").read_text())["test"]["overall"]
         for name in ("n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auroc"):
             assert row[name] == pytest.approx(overall[name])
@@ -174,7 +175,7 @@ def test_seeds_share_every_split_and_folds_the_test_split(
     assert shared_splits(runs) == ["train", "validation", "test"]
     assert combine_runs(runs, "soft")["seed"].isna().all()
     parts = load_runs(folds, "combine")
-    assert [run.name for run in parts] == [f"none, seed 0, fold {fold}" for fold in range(FOLDS)]
+    assert [run.name for run in parts] == [f"no bias, seed 0, fold {fold}" for fold in range(FOLDS)]
     assert shared_splits(parts) == ["test"]
     combined = combine_runs(parts, "hard")
     assert set(combined["split"]) == {"test"}

@@ -135,3 +135,24 @@ def test_cropped_faces_appear_whole_or_not_at_all(
         filler.unlink()
     assert call("crop", small_disk, *arguments)[0] == 0
     assert (small_disk / "out" / "faces.csv").is_file()
+
+
+def test_maps_that_find_no_space_are_told_and_made_when_there_is_some(
+    small_disk: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    faces = write_class_folders(tmp_path / "faces", train=12, test=4)
+    assert call("train", tmp_path, *TRAIN, f"data.root={faces}")[0] == 0
+    few = ("curve_faces=4", "sanity_faces=2", "per_label=1")
+    arguments = (f"runs=[{tmp_path}/run]", *few, "paths.run=maps", f"paths.cache={tmp_path}/cache")
+    # Kilobytes that are left: it stops at its folder, the maps, the tables, and the pictures.
+    for kilobytes in (0, 24, 80, 300):
+        filler = fill(small_disk, 1024 * kilobytes)
+        code, said = call("cam", small_disk, *arguments)
+        assert_told(code, said)
+        assert_whole(small_disk)
+        filler.unlink()
+    code, said = call("cam", small_disk, *arguments)
+    assert code == 0, said
+    assert_whole(small_disk)
+    assert json.loads((small_disk / "maps" / "status.json").read_text())["status"] == "done"

@@ -17,6 +17,7 @@ from facebias.errors import ModelError
 SMALLEST = 7
 """The fewest cells along a side that still tell the regions of a face apart."""
 
+_LISTED = 8  # names in a message
 _LINEAR = (
     nn.modules.conv._ConvNd,
     nn.modules.batchnorm._NormBase,
@@ -28,10 +29,17 @@ _RESIZING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample)
 
 @dataclass(frozen=True)
 class _Output:
-    """A module with an output (N, K, h, w), in the order in which the modules completed."""
+    """A module with an output (N, K, h, w), in the order in which the modules completed.
+
+    Attributes:
+        name: of the module.
+        size: h, w.
+        learned: whether weights have gone into it; a normalised image has none.
+    """
 
     name: str
     size: tuple[int, int]
+    learned: bool
 
     @property
     def large(self) -> bool:
@@ -49,7 +57,8 @@ def find_layer(model: nn.Module, images: Tensor | Sequence[int], name: str = "au
 
     - is not the whole model,
     - is no bare convolution or normalisation (its output is taken before the activation) and no
-      adaptive pool or upsampling (which sets the number of cells instead of having it), and
+      adaptive pool or upsampling (which sets the number of cells instead of having it),
+    - comes after weights: a normalised image is no layer, and
     - carries all that the logits know of the image: a module inside a residual branch, which
       the shortcut goes around, explains only a part.
 
@@ -172,10 +181,10 @@ def named_layer(model: nn.Module, name: str) -> nn.Module:
     if name in modules and name:
         return modules[name]
     nearest = get_close_matches(name, [each for each in modules if each], n=5, cutoff=0.4)
-    children = [each for each, _ in model.named_children()]
+    some = [each for each in modules if each][-_LISTED:]
     raise ModelError(
         f"The model has no layer named {name!r}.",
-        f"the name of a module inside it, the nearest: {', '.join(nearest or children) or 'none'}",
+        f"the name of a module inside it, such as {', '.join(nearest or some) or 'none'}",
         'Name one of model.named_modules(), or "auto".',
     )
 
@@ -205,22 +214,29 @@ def _census(model: nn.Module, example: Tensor) -> tuple[list[_Output], Counter[s
     """All outputs of four dimensions in order of completion, and how often each module ran."""
     outputs: list[_Output] = []
     calls: Counter[str] = Counter()
+    learned = _has_weights(model)
 
     def note(name: str, output: object) -> None:
+        nonlocal learned
         calls[name] += 1
+        learned = learned or _has_weights(model.get_submodule(name))
         if isinstance(output, Tensor) and output.ndim == 4:
-            outputs.append(_Output(name, (output.shape[2], output.shape[3])))
+            outputs.append(_Output(name, (output.shape[2], output.shape[3]), learned))
 
     with _hooked(model, note), torch.no_grad():
         model(example)
     return [output for output in outputs if calls[output.name] == 1], calls
 
 
+def _has_weights(module: nn.Module) -> bool:
+    return next(module.parameters(recurse=False), None) is not None
+
+
 def _eligible(model: nn.Module, output: _Output) -> bool:
     module = model.get_submodule(output.name)
     # timm's normalisation with activation derives from the bare one; its activation is a child.
     bare = isinstance(module, _LINEAR) and not any(module.children())
-    return output.large and not bare and not isinstance(module, _RESIZING)
+    return output.large and output.learned and not bare and not isinstance(module, _RESIZING)
 
 
 def _carries_everything(model: nn.Module, example: Tensor, name: str) -> bool:
@@ -312,7 +328,8 @@ def _checked(name: str, outputs: list[_Output], calls: Counter[str]) -> str:
 
 
 def _too_coarse(outputs: list[_Output]) -> ModelError:
-    found = ", ".join(str(output) for output in outputs[-5:]) or "none"
+    learned = [output for output in outputs if output.learned]
+    found = ", ".join(str(output) for output in learned[-5:]) or "none"
     return ModelError(
         f"No layer is fit for maps; the last outputs of four dimensions: {found}.",
         f"a layer of at least {SMALLEST} x {SMALLEST} cells that all of the network goes through",

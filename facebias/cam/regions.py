@@ -1,5 +1,6 @@
 """The regions of a face that a map is held against: masks, whatever they were made from."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -178,6 +179,8 @@ def merge_regions(regions: RegionMasks, names: Mapping[str, str]) -> RegionMasks
             "Decide with facebias.cam.regions.merging on faces of the same kind.",
         )
     merged = tuple(dict.fromkeys(names[name] for name in regions.names))
+    if merged == regions.names:
+        return regions
     parts = [[names[name] == new for name in regions.names] for new in merged]
     masks = np.stack([regions.masks[:, part].any(axis=1) for part in parts], axis=1)
     return replace(regions, names=merged, masks=masks)
@@ -198,16 +201,38 @@ def fill_polygon(corners: NDArray[np.floating], size: tuple[int, int]) -> NDArra
     array([[False,  True,  True, False],
            [False,  True,  True, False]])
     """
-    height, width = size
-    middles = np.arange(height)[:, None] + 0.5
-    (x0, y0), (x1, y1) = corners.T, np.roll(corners, -1, axis=0).T
-    rows, edges = np.nonzero((y0 <= middles) != (y1 <= middles))
-    share = (middles[rows, 0] - y0[edges]) / (y1[edges] - y0[edges])
+    filled = np.zeros(size, bool)
+    box, inside = _fill_box(corners, size)
+    filled[box] = inside
+    return filled
+
+
+def _fill_box(
+    corners: NDArray[np.floating], size: tuple[int, int]
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """Return the part of the image around a polygon, and which of its pixels are inside."""
+    lowest, highest = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    left, right = _reach(lowest[0], highest[0], size[1])
+    top, bottom = _reach(lowest[1], highest[1], size[0])
+    width, height = right - left, bottom - top
+    middles = np.arange(top, bottom) + 0.5
+    following = np.concatenate([corners[1:], corners[:1]])
+    (x0, y0), (x1, y1) = corners.T, following.T
+    rows, edges = np.nonzero((y0 <= middles[:, None]) != (y1 <= middles[:, None]))
+    start = y0[edges]
+    share = (middles[rows] - start) / (y1[edges] - start)
     crossings = x0[edges] + share * (x1[edges] - x0[edges])
-    columns = np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.intp)
+    columns = np.clip(np.ceil(crossings - 0.5), left, right).astype(np.intp) - left
     toggles = np.bincount(rows * (width + 1) + columns, minlength=height * (width + 1))
-    inside: NDArray[np.bool_] = toggles.reshape(height, -1)[:, :width].cumsum(axis=1) % 2 == 1
-    return inside
+    per_row = toggles.astype(np.uint8).reshape(height, width + 1)[:, :width]
+    odd = per_row.cumsum(axis=1, dtype=np.uint8) & 1
+    return (slice(top, bottom), slice(left, right)), odd.view(np.bool_)
+
+
+def _reach(low: float, high: float, size: int) -> tuple[int, int]:
+    """Return the pixels of a line between two places, which may lie beyond it."""
+    first = min(max(math.floor(low), 0), size)
+    return first, max(min(math.ceil(high), size), first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +260,7 @@ _LID, _LIP = 0.16, 0.16
 """What eyes and lips grow by, so that lids and the skin that moves with the lips belong to them."""
 _FAR = 6.0
 """Beyond any face."""
+_CIRCLE = np.stack([function(np.arange(12) * (np.pi / 6)) for function in (np.cos, np.sin)], axis=1)
 
 
 def paint(outlines: Outlines, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -272,7 +298,8 @@ def paint(outlines: Outlines, size: tuple[int, int]) -> NDArray[np.uint8]:
     ]
     codes = np.full(size, FEATURES.index("cheeks"), np.uint8)
     for name, corners in pieces:
-        codes[fill_polygon(corners, size)] = FEATURES.index(name)
+        box, inside = _fill_box(corners, size)
+        codes[box][inside] = FEATURES.index(name)
     codes[~fill_polygon(outlines.face, size)] = 255
     return codes
 
@@ -286,8 +313,6 @@ def _grown(points: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
     """Return the convex hull of points, grown by a margin in pixels."""
     import cv2
 
-    angles = np.arange(12) * (np.pi / 6)
-    circle = margin * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    around = (points[:, None] + circle).reshape(-1, 2)
+    around = (points[:, None] + margin * _CIRCLE).reshape(-1, 2)
     hull: NDArray[np.float64] = cv2.convexHull(around.astype(np.float32))[:, 0].astype(np.float64)
     return hull

@@ -5,7 +5,7 @@ the network.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, combinations
@@ -31,7 +31,7 @@ def cascade(
     images: Tensor,
     targets: Tensor | tuple[Tensor, Tensor],
     *,
-    layer: str = "auto",
+    layer: str | Sequence[str] = "auto",
     method: str = "layer_cam",
     stages: int = STAGES,
     batch_size: int = 64,
@@ -52,7 +52,7 @@ def cascade(
         model: maps images to logits; only a copy is randomised.
         images: (N, C, H, W).
         targets: the class to explain, (N,), or a pair for a contrast.
-        layer: as `class_maps` takes it, one name.
+        layer: as `class_maps` takes it.
         method: as `class_maps` takes it.
         stages: at most so many; the layers are parted evenly.
         batch_size: images in one forward.

@@ -29,18 +29,26 @@ import pandas as pd
 from PIL import Image
 
 from facebias.data.face_finder import FaceFinder, FoundFace
+from facebias.data.found_faces import (
+    BAD,
+    FOUND,
+    MISSES,
+    NO_FACE,
+    Edges,
+    count_found,
+    crop_box,
+    one_thread_in_opencv,
+)
 from facebias.data.images import BadImageError, FaceFormat, cut_face, decode_image
 from facebias.data.pixel_rows import PixelRow
 from facebias.data.readers.folders import find_images, read_class_folders
 from facebias.data.store import progress_bar, thread_count
-from facebias.data.table import COLUMNS, UNKNOWN, FaceTable
+from facebias.data.table import COLUMNS, FaceTable
 from facebias.errors import ConfigError, DataError, RunError
 from facebias.pictures import Cell, Row, write_rows
 
-FACES, MISSES, FOUND, PIXELS = "faces.csv", "misses.csv", "found.csv", "pixels.csv"
+FACES, PIXELS = "faces.csv", "pixels.csv"
 CROPS_SHEET, MISSES_SHEET = "crops.png", "misses.png"
-NO_FACE = "no face found"
-_BAD = "bad image"
 
 _IMAGES = "images"
 _SPLIT_NAMES = {
@@ -64,7 +72,6 @@ _MEASURES = (
     *(f"{eye}_{axis}" for eye in ("right_eye", "left_eye") for axis in "xy"),
 )
 
-Edges = tuple[float, float, float, float]
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -101,30 +108,7 @@ class Crops:
             `by`, `group`, `photos`, `bad` (that cannot be read), `missed`, `found`, and `share`:
             found / (photos - bad), NaN where there are none.
         """
-        # Lines of CSV files that name no photo are no photos.
-        photos = self.rows[~self.rows["reason"].str.startswith("no image")]
-        kind = pd.DataFrame(
-            {
-                "bad": photos["reason"].str.startswith(_BAD),
-                "missed": photos["reason"] == NO_FACE,
-                "found": photos["reason"] == "",
-            }
-        )
-        parts = [("all", pd.Series("all", photos.index), ["all"])]
-        for name in ("label", "split"):
-            parts.append((name, photos[name], sorted(set(photos[name].dropna()))))
-        for name, groups in self.attributes.items():
-            parts.append((name, photos[name], [*groups, UNKNOWN]))
-        counts = [_counted(kind, *part) for part in parts]
-        return pd.concat(counts, ignore_index=True)
-
-
-def _counted(kind: pd.DataFrame, by: str, groups: pd.Series, names: list[str]) -> pd.DataFrame:
-    counts = kind.groupby(groups).sum().reindex(names, fill_value=0).astype(int)
-    counts.insert(0, "photos", kind.groupby(groups).size().reindex(names, fill_value=0))
-    counts["share"] = counts["found"] / (counts["photos"] - counts["bad"])
-    counts = counts[(counts.index != UNKNOWN) | (counts["photos"] > 0)]
-    return counts.rename_axis("group").reset_index().assign(by=by)[["by", "group", *counts]]
+        return count_found(self.rows, self.attributes)
 
 
 def read_photos(
@@ -211,35 +195,6 @@ def _refuse_links_outside(photos: FaceTable) -> None:
             )
 
 
-def crop_box(face: Sequence[float], size: tuple[int, int], face_format: FaceFormat) -> Edges:
-    """Return the part of a photo that becomes the face, in pixels.
-
-    The box of the face is grown by the margin, then around its middle to the shape of the result,
-    never beyond the photo: it is shifted inside, and made smaller, its shape kept, where the photo
-    is not large enough.
-
-    Args:
-        face: left, top, right, bottom of the found face.
-        size: width and height of the photo.
-        face_format: width, height and margin.
-
-    Example:
-        >>> crop_box((10, 10, 30, 30), (100, 100), FaceFormat(40, 20, 1))
-        (10.0, 0.0, 30.0, 40.0)
-        >>> crop_box((10, 40, 30, 60), (100, 100), FaceFormat(20, 20, 1, margin=0.5))
-        (0.0, 30.0, 40.0, 70.0)
-    """
-    left, top, right, bottom = face
-    grown = 1 + 2 * face_format.margin
-    shape = face_format.width / face_format.height
-    wide = max((right - left) * grown, (bottom - top) * grown * shape)
-    wide = min(wide, size[0], size[1] * shape)
-    high = min(wide / shape, size[1])
-    start = min(max((left + right - wide) / 2, 0.0), size[0] - wide)
-    above = min(max((top + bottom - high) / 2, 0.0), size[1] - high)
-    return start, above, start + wide, above + high
-
-
 @dataclass(frozen=True, eq=False)
 class _Outcome:
     """What became of one photo: a face and where it lies, or why there is none."""
@@ -259,7 +214,7 @@ def _crop_photo(source: Path, face_format: FaceFormat, finder: FaceFinder) -> _O
         crop = crop_box(faces[0].box, photo.size, face_format)
         pixels = cut_face(photo, replace(face_format, margin=0.0), crop).pixels
     except BadImageError as error:
-        return _Outcome(f"{_BAD}: {error.reason}")
+        return _Outcome(f"{BAD}: {error.reason}")
     return _Outcome("", pixels, _measured(faces, crop))
 
 
@@ -303,7 +258,7 @@ def crop_photos(
     def crop(row: int) -> _Outcome:
         return _crop_photo(sources[row], face_format, finder)
 
-    with _new_folder(folder, photos.root) as partial, _one_thread_in_opencv():
+    with _new_folder(folder, photos.root) as partial, one_thread_in_opencv():
         outcomes = write(partial, used, crop, thread_count(workers))
         crops = Crops(_table(photos, outcomes), photos.attributes)
         _refuse_nothing(crops)
@@ -451,19 +406,6 @@ def _new_folder(folder: Path, photos: Path) -> Iterator[Path]:
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _one_thread_in_opencv() -> Iterator[None]:
-    """Keep OpenCV to the threads that call it: so many photos at once are enough."""
-    import cv2
-
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _draw_sheets(crops: Crops, photos: Path, folder: Path) -> None:

@@ -57,6 +57,8 @@ class FaceFormat:
         width: columns, in pixels.
         channels: 1 (gray, ITU-R 601) or 3 (RGB).
         margin: what a given box grows by on each side, as a share of its own width and height.
+        finder: the checksum of the network that finds the face where no box is given; None: the
+            middle of the image is the face.
 
     Raises:
         ConfigError: if a setting is out of its range.
@@ -66,6 +68,7 @@ class FaceFormat:
     width: int
     channels: int
     margin: float = 0.0
+    finder: str | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -111,7 +114,8 @@ def decode_face(
     Of an animation, the first frame. Transparent parts are composited on mid-gray (128). Gray of 16
     bits is divided by 257 and rounded, not clipped; RGB of 16 bits keeps its high byte. The part is
     `box`, grown by the margin and clamped to the image, whatever its aspect ratio; or the largest
-    centred area with the aspect ratio of the face. It is resized with the antialiased bilinear
+    centred area with the aspect ratio of the face; or, where the format names a finder, the largest
+    face that it finds. It is resized with the antialiased bilinear
     filter: unlike Lanczos it does not ring, so no value leaves the range of its neighbours, and it
     is the filter that most pretrained networks saw. A part that already has the size of the face is
     returned byte for byte.
@@ -136,7 +140,12 @@ def decode_face(
         >>> decode_face(content, FaceFormat(2, 1, 1)).crop
         (0.5, 0.0, 1.5, 2.0)
     """
-    return cut_face(decode_image(source, max_pixels=max_pixels), face_format, box)
+    image = decode_image(source, max_pixels=max_pixels)
+    if box is None and face_format.finder is not None:
+        from facebias.data.found_faces import cut_found_face  # which imports this module
+
+        return cut_found_face(image, face_format)
+    return cut_face(image, face_format, box)
 
 
 def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -11,6 +11,7 @@ import pandas as pd
 from facebias.data.bag import DRAWS, bag_line, draw_bag, drawn_faces
 from facebias.data.bias import Bias, compose
 from facebias.data.cells import count_cells
+from facebias.data.found_faces import BAD, FOUND, MISSES, NO_FACE, count_found
 from facebias.data.images import FaceFormat
 from facebias.data.label_noise import TRUE_LABEL, noise_line
 from facebias.data.leakage import guard
@@ -52,6 +53,7 @@ class PreparedFaces:
         bias: what composed the train split.
         remedy: what was done to it then.
         leaks: the pairs that the leak gate found; None if the faces did not pass it.
+        detected: whether the faces were found in photos, and may be missed in some.
     """
 
     table: FaceTable
@@ -61,6 +63,7 @@ class PreparedFaces:
     bias: Bias
     remedy: Remedy = field(default_factory=NoRemedy)
     leaks: pd.DataFrame | None = None
+    detected: bool = False
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the used faces of a split, each once."""
@@ -98,7 +101,8 @@ class PreparedFaces:
             bag_line(rows),
         )
         leaked = [] if self.leaks is None else leaked_lines(self.leaks, rows)
-        return leaked + [line for line in lines if line is not None]
+        missed = _found_lines(self.table) if self.detected else []
+        return missed + leaked + [line for line in lines if line is not None]
 
     def class_counts(self) -> list[int]:
         """Count the train faces of each class after the composition."""
@@ -110,8 +114,9 @@ class PreparedFaces:
         `split.parquet` has every face, its split, and why it is left out where it is (of a bag:
         how often it is drawn);
         `composition.json` the cells before and after the bias and the remedy;
-        `normalisation.json` the statistics of the train split before the bias; `leaks.csv` and
-        `leaks.png` the pairs of faces that leak or contradict each other.
+        `found.csv` and `misses.csv`, of faces that were found in photos, the shares by group and
+        the photos without; `normalisation.json` the statistics of the train split before the
+        bias; `leaks.csv` and `leaks.png` the pairs of faces that leak or contradict each other.
 
         Args:
             folder: of the run.
@@ -128,6 +133,8 @@ class PreparedFaces:
             "says": self.says(),
         }
         write_json(folder / COMPOSITION_FILE, record)
+        if self.detected:
+            _write_found(folder, self.table)
         if self.leaks is not None:
             write_leaks(folder, self.leaks, self.table.rows, self.store.read)
 
@@ -190,11 +197,46 @@ def prepare_faces(
         table = draw_bag(table, seed, bag)
     rows = source["row"].to_numpy(np.int64)
     measured = pixel_statistics(store.read, rows, statistics)
-    faces = PreparedFaces(table, store, measured, source_cells, bias, remedy, leaks)
+    detected = face_format.finder is not None
+    faces = PreparedFaces(table, store, measured, source_cells, bias, remedy, leaks, detected)
     for line in faces.says():
         loud = line.startswith("LEAK") or line == noise_line(table.rows)
         logger.log(logging.WARNING if loud else logging.INFO, "%s", line)
     return faces
+
+
+def _photos(table: FaceTable) -> pd.DataFrame:
+    """Return the rows that a finder looked at, with the `reason` of those without a face."""
+    looked = table.rows[table.rows["row"] >= 0]
+    without = (looked["left_out"] == NO_FACE) | looked["left_out"].str.startswith(f"{BAD}:")
+    return looked.assign(reason=looked["left_out"].where(without, ""))
+
+
+def _found_lines(table: FaceTable) -> list[str]:
+    """Return how many faces were found, and for each attribute the group with the lowest share."""
+    shares = count_found(_photos(table), table.attributes).dropna(subset="share")
+    shares = shares[(shares["by"] != "split") & (shares["group"] != UNKNOWN)]
+    lines = []
+    for by, rows in shares.groupby("by", sort=False):
+        lowest, highest = rows.loc[rows["share"].idxmin()], rows.loc[rows["share"].idxmax()]
+        said = f"{lowest['found']:,} of {lowest['photos'] - lowest['bad']:,}"
+        if by == "all":
+            lines.append(f"faces were found in {said} photos ({lowest['share']:.1%}); {FOUND}")
+        elif lowest["share"] < highest["share"]:
+            lines.append(
+                f"faces found by {by}: from {lowest['share']:.1%} ({lowest['group']}, {said}) to "
+                f"{highest['share']:.1%} ({highest['group']}); who is missed is not in the set"
+            )
+    return lines
+
+
+def _write_found(folder: Path, table: FaceTable) -> None:
+    photos = _photos(table)
+    names = ["source", "label", "split", *table.attributes, "reason"]
+    missed = photos.loc[photos["reason"] != "", names].rename(columns={"source": "photo"})
+    for name, rows in ((FOUND, count_found(photos, table.attributes)), (MISSES, missed)):
+        with whole_file(folder / name) as temporary:
+            rows.to_csv(temporary, index=False)
 
 
 def _attributes(bias: Bias, remedy: Remedy) -> tuple[str, ...]:
@@ -229,11 +271,23 @@ def store_faces(
         raise _no_faces(table)
     sources = [table.root / source for source in used["source"]]
     boxes = table.boxes(used)
+    if face_format.finder is not None and any(box is not None for box in boxes or ()):
+        raise DataError(
+            f"the faces of {table.root} have boxes, and data.crop is detect",
+            "one source of boxes",
+            "give data.crop=null to cut by the reader's boxes, or read the photos without them",
+        )
     store = open_store(sources, face_format, folder=cache, boxes=boxes, max_bad=max_bad)
     rows = table.rows.assign(row=-1)
     rows.loc[used.index, "row"] = np.arange(len(used))
     for row, reason in store.bad.items():
-        rows.loc[used.index[row], "left_out"] = f"bad image: {reason}"
+        rows.loc[used.index[row], "left_out"] = reason if reason == NO_FACE else f"{BAD}: {reason}"
+    if list(store.bad.values()).count(NO_FACE) == len(used):
+        raise DataError(
+            f"no face was found in the {len(used):,} photos of {table.root}",
+            "photos of faces that take up a good part of them, upright",
+            "look at the photos, or give data.crop=null if they are faces already",
+        )
     return table.with_rows(rows), store
 
 

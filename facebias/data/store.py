@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from facebias.data.found_faces import NO_FACE, one_thread_in_opencv
 from facebias.data.images import BadImageError, Box, DecodedFace, FaceFormat, decode_face
 from facebias.data.locks import locked
 from facebias.data.pixel_rows import find_pixel_row
@@ -263,7 +264,7 @@ def _recipe(sources: Sequence[Path], face_format: FaceFormat, boxes: Boxes | Non
 
 
 def _key(recipe: _Recipe) -> str:
-    settings = [FORMAT_VERSION, PIL.__version__, asdict(recipe.face_format)]
+    settings = [FORMAT_VERSION, PIL.__version__, _settings(recipe.face_format)]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for source, box in zip(recipe.sources, recipe.boxes, strict=True):
         row = find_pixel_row(source)
@@ -275,6 +276,11 @@ def _key(recipe: _Recipe) -> str:
         # The path is quoted, so that no path can look like two entries.
         digest.update(json.dumps([os.fsdecode(source), stamp, box]).encode())
     return digest.hexdigest()[:32]
+
+
+def _settings(face_format: FaceFormat) -> dict[str, Any]:
+    """Return the settings; without a finder where there is none."""
+    return {name: value for name, value in asdict(face_format).items() if value is not None}
 
 
 def thread_count(workers: int | None) -> int:
@@ -376,7 +382,7 @@ def _write(
     index = {
         "format": FORMAT_VERSION,
         "decoder": f"Pillow {PIL.__version__}",
-        "settings": asdict(recipe.face_format),
+        "settings": _settings(recipe.face_format),
         "count": len(recipe.sources),
         "bad": {str(row): reason for row, reason in bad.items()},
         "faces_bytes": (folder / _FACES).stat().st_size,
@@ -462,7 +468,8 @@ def _decode_all(
 
     count, bad = len(recipe.sources), dict[int, str]()
     crops = np.full((count, 4), _NO_CROP, np.float32)
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    calm = one_thread_in_opencv() if recipe.face_format.finder else nullcontext()
+    with calm, ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         # In chunks, so that a wrong set stops early and the queue stays short.
         for start in range(0, count, _CHUNK):
             rows = range(start, min(start + _CHUNK, count))
@@ -480,6 +487,7 @@ def _decode_all(
 
 
 def _check_bad(bad: dict[int, str], max_bad: int, seen: int, recipe: _Recipe) -> None:
+    bad = {row: reason for row, reason in bad.items() if reason != NO_FACE}  # a sound photo
     if len(bad) <= max_bad:
         return
     listed = [f"{recipe.sources[row]}: {bad[row]}" for row in sorted(bad)[:_LISTED]]

@@ -81,6 +81,33 @@ def student_interval(
     return np.asarray(centre - half), np.asarray(centre + half)
 
 
+def agresti_min_interval(
+    net: npt.ArrayLike, apart: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Return the interval of the difference of two shares of the same independent rows.
+
+    Half a row is added to each way of differing (Agresti & Min 2005, Statistics in Medicine 24).
+
+    Args:
+        net: rows that count for the first alone, less those for the second alone, shape (...).
+        apart: rows that count for one of them alone, shape (...).
+        n: all rows, shape (...); without any there is no interval: NaN.
+        level: confidence in (0, 1).
+
+    Returns:
+        Low and high, each of shape (...).
+
+    >>> [round(float(bound), 3) for bound in agresti_min_interval(10, 30, 100)]
+    [-0.007, 0.203]
+    """
+    values = np.asarray(n, dtype=np.float64)
+    rows = np.where(values > 0, values + 2, np.nan)
+    centre = np.asarray(net) / rows
+    spread = np.sqrt(((np.asarray(apart) + 1) / rows - centre**2) / rows)
+    half = normal_critical(level) * spread
+    return np.asarray(centre - half), np.asarray(centre + half)
+
+
 def spread_constant(
     values: FloatArray, replicates: FloatArray, units: Array, rng: np.random.Generator
 ) -> FloatArray:
@@ -327,6 +354,27 @@ def differences(
     weights = _mean_weights(values).ravel()[parts] * signs
     chosen = values.ravel()[parts], errors[parts], np.ravel(units)[parts]
     return _combinations(weights, *chosen, correlations, by_person)
+
+
+def paired_contrasts(
+    values: FloatArray, replicates: FloatArray, units: Array, *, by_person: bool
+) -> Combinations:
+    """Return differences within P pairs of parts that are drawn together: mean of the first's - ...
+
+    As `differences` between two groups that vary together, P of them at a time.
+
+    Args:
+        values: shape (P, 2, K); see `means`.
+        replicates: shape (B, P, 2, K).
+        units: shape (P, K), the independent units behind each part of either.
+        by_person: see `means`.
+    """
+    errors, scaled = _scaled_deviations(replicates.reshape(*replicates.shape[:2], -1))
+    correlations = scaled.transpose(1, 2, 0) @ scaled.transpose(1, 0, 2)
+    weights = (_mean_weights(values) * np.array([1.0, -1.0])[:, None]).reshape(len(values), -1)
+    both = np.concatenate([units, units], axis=-1)
+    parts = values.reshape(len(values), -1)
+    return _combinations(weights, parts, errors, both, correlations, by_person)
 
 
 class Pairs(Protocol):

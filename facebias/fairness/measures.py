@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -77,19 +77,22 @@ class Estimate:
     enough: Flags
 
 
-def estimate_groups(counted: CountedGroups, settings: Settings) -> dict[str, Estimate]:
-    """Evaluate every metric in every group and replicate.
+def estimate_groups(
+    counted: CountedGroups, settings: Settings, names: Iterable[str] = tuple(METRICS)
+) -> dict[str, Estimate]:
+    """Evaluate metrics in every group and replicate.
 
     Args:
         counted: from `count_groups`.
         settings: its `min_group` and `min_class` are used. A share enters comparisons where
             `min_group` rows are behind it, a macro average where every class of the test set has
             `min_class` rows too.
+        names: of `METRICS`.
 
     Returns:
-        By the names of `METRICS`.
+        By their names.
     """
-    return {metric: _estimate(counted, metric, settings) for metric in METRICS}
+    return {metric: _estimate(counted, metric, settings) for metric in names}
 
 
 def measure_groups(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -18,7 +18,12 @@ from facebias.fairness import metrics
 from facebias.fairness.counts import Codes, count_decisions, count_patterns
 from facebias.fairness.group_pairs import GAP_METRICS
 from facebias.fairness.influence import divide
-from facebias.fairness.intervals import Combinations, differences, normal_critical
+from facebias.fairness.intervals import (
+    Combinations,
+    differences,
+    normal_critical,
+    paired_contrasts,
+)
 from facebias.fairness.many_groups import MOST_PAIRED
 from facebias.fairness.measures import MACRO, of_seen_classes
 from facebias.fairness.predictions import (
@@ -34,6 +39,9 @@ from facebias.fairness.significance import mcnemar
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
+
+Place = tuple[int, ...]
+"""A group; or two, between which a gap is."""
 
 COMPARED = GAP_METRICS
 """The metrics in which models are compared; higher is better in all of them."""
@@ -190,11 +198,33 @@ def compare_models(
     settings = settings or Settings()
     rows, predicted = same_faces([first, second], classes, tuple(attributes))
     parts = [
-        row
+        compared.row
         for codes in all_group_codes(rows.table, attributes, intersections)
-        for row in _compared(rows, predicted, codes, len(classes), settings)
+        for compared in compare_places(rows, predicted, codes, len(classes), settings)
     ]
     return pd.DataFrame(parts, columns=_COLUMNS)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Two models in one group, or in the gap between two.
+
+    Attributes:
+        row: the columns of `compare_models`.
+        combined: what the interval is made of, of a gap half of it; None without an interval.
+        times: how many of these the difference is: 1, of a gap 2.
+    """
+
+    row: dict[str, Any]
+    combined: Combinations | None
+    times: int
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return low and high at a confidence in (0, 1); NaN without an interval."""
+        if self.combined is None:
+            return math.nan, math.nan
+        low, high = self.combined.interval(normal_critical(level))
+        return self.times * float(low[0]), self.times * float(high[0])
 
 
 def same_faces(
@@ -316,31 +346,61 @@ def distinct_persons(persons: Codes, places: Codes, n_places: int) -> Codes:
     return np.bincount(np.unique(places * size + persons) // size, minlength=n_places)
 
 
-def _compared(
-    rows: ScoredRows, predicted: Codes, codes: GroupCodes, n_classes: int, settings: Settings
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one attribute."""
+def compare_places(
+    rows: ScoredRows,
+    predicted: Codes,
+    codes: GroupCodes,
+    n_classes: int,
+    settings: Settings,
+    names: Sequence[str] = COMPARED,
+) -> Iterator[Compared]:
+    """Compare two models in every group of one attribute, and in the gaps between groups.
+
+    Args:
+        rows: labels and persons of the faces, N of them.
+        predicted: shape (2, N), what each model predicts.
+        codes: the group of each row.
+        n_classes: C.
+        settings: how groups are judged.
+        names: metrics of `COMPARED`.
+    """
     pair = _count_pair(rows, predicted, codes, n_classes, settings)
     n = pair.joint.sum(axis=(1, 2, 3))
-    drawn = _drawn_parts(pair, settings.replicates)
+    drawn = _drawn_parts(pair, settings.replicates, names)
     required = _required(pair.joint)
-    for name in COMPARED:
+    for name in names:
         macro = name in MACRO
         behind = pair.class_units[:, required] if macro else pair.units[:, None]
         parts = _Parts(_both(pair.joint, name, required), drawn[name], behind, pair.by_person)
         judged = pair.complete | (not macro)
-        places: list[tuple[int, ...]] = [(group,) for group in range(len(n) - (n[-1] == 0))]
+        groups = [(group,) for group in range(len(n) - (n[-1] == 0))]
         eligible = np.flatnonzero((n >= settings.min_group) & judged)
         known = eligible[eligible < len(n) - 1].tolist()
-        places += combinations(known, 2) if len(known) <= MOST_PAIRED else ()
-        for place in places:
-            yield (
-                {"attribute": codes.attribute, "metric": name, "group": pair.groups[place[0]]}
-                | {"against": pair.groups[place[1]] if len(place) > 1 else None}
-                | _described(parts, place, settings.level, bool(judged[place[0]]))
-                | {"n": int(n[[*place]].sum()), "units": int(pair.units[[*place]].sum())}
-                | (_tested(pair, parts, place[0]) if name == "accuracy" and len(place) == 1 else {})
-            )
+        gaps = list(combinations(known, 2)) if len(known) <= MOST_PAIRED else []
+        for places in (*_chunks(groups, parts), *_chunks(gaps, parts)):
+            for place, found in zip(
+                places, _described(parts, places, settings, judged), strict=True
+            ):
+                own = {
+                    "attribute": codes.attribute,
+                    "metric": name,
+                    "group": pair.groups[place[0]],
+                    "against": pair.groups[place[1]] if len(place) > 1 else None,
+                    **found.row,
+                    "n": int(n[[*place]].sum()),
+                    "units": int(pair.units[[*place]].sum()),
+                    **dict.fromkeys(("only_first", "only_second", "p"), math.nan),
+                }
+                if name == "accuracy" and len(place) == 1:
+                    own |= _tested(pair, found, place[0])
+                yield replace(found, row=own)
+
+
+def _chunks(places: Sequence[Place], parts: _Parts) -> Iterator[Sequence[Place]]:
+    """Yield so many places at a time that what is drawn of them fits into memory."""
+    step = max(1, _CHUNK // (4 * len(parts.replicates) * parts.values.shape[-1]))
+    for start in range(0, len(places), step):
+        yield places[start : start + step]
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,46 +436,70 @@ def _both(joint: Array, metric: str, required: Array) -> FloatArray:
     return np.stack(parts, axis=-3)
 
 
-def _drawn_parts(pair: _Pair, replicates: int) -> dict[str, FloatArray]:
+def _drawn_parts(pair: _Pair, replicates: int, names: Sequence[str]) -> dict[str, FloatArray]:
     """Return the parts of each metric of the replicates, shape (B, 2, G, K)."""
     required = _required(pair.joint)
-    parts: dict[str, list[FloatArray]] = {name: [] for name in COMPARED}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in names}
     step = max(1, _CHUNK // pair.joint.size)
     for start in range(0, replicates, step):
         drawn = pair.draw(min(step, replicates - start)).reshape(-1, *pair.joint.shape)
-        for name in COMPARED:
+        for name in names:
             parts[name].append(_both(drawn, name, required))
     return {name: np.concatenate(each) for name, each in parts.items()}
 
 
-def _described(parts: _Parts, place: tuple[int, ...], level: float, judged: bool) -> dict[str, Any]:
-    """Return values, difference and interval of a group or of a gap, and why there is none."""
-    values = _contrast(_means(parts.values), place)
-    low, high = _interval(parts, place, level)
-    reason = ""
-    if math.isnan(values[0]):
-        reason = "no rows"
-    elif not judged:
-        reason = "too few rows of a class"
-    elif math.isnan(low):
-        reason = "a class is often lost in resampling"
-    elif _constant(parts.replicates, place):
-        reason = CONSTANT
-    if reason:
-        low, high = math.nan, math.nan
-    method = "paired shares, by person" if parts.by_person else "paired shares"
+def _described(
+    parts: _Parts, places: Sequence[Place], settings: Settings, judged: Array
+) -> list[Compared]:
+    """Return values, differences and intervals, all of groups or all of gaps.
+
+    A gap g - h of the first model minus that of the second is (first's g + second's h) minus
+    (second's g + first's h): twice the difference of two means of twice as many parts.
+    """
+    first, *others = np.array(places).T
+    values = _contrast(_means(parts.values), first, *others)
+    sides, drawn = (_sides(each, first, *others) for each in (parts.values, parts.replicates))
+    units = np.concatenate([parts.units[each] for each in (first, *others)], axis=-1)
+    combined = paired_contrasts(sides, drawn, units, by_person=parts.by_person)
+    times = len(places[0])
+    low, high = (times * each for each in combined.interval(normal_critical(settings.level)))
+    means = _contrast(_means(parts.replicates), first, *others)
+    apart = means[:, 0] - means[:, 1]
+    found = []
+    for place in range(len(places)):
+        reason = ""
+        if math.isnan(values[0, place]):
+            reason = "no rows"
+        elif not judged[first[place]]:
+            reason = "too few rows of a class"
+        elif math.isnan(low[place]):
+            reason = "a class is often lost in resampling"
+        elif np.nanmax(apart[:, place]) == np.nanmin(apart[:, place]):
+            reason = CONSTANT
+        bounds = (math.nan, math.nan) if reason else (float(low[place]), float(high[place]))
+        row = _row(values[:, place].tolist(), bounds, reason, by_person=parts.by_person)
+        own = None if reason else combined.chosen(np.array([place]))
+        found.append(Compared(row, own, times))
+    return found
+
+
+def _row(
+    values: Sequence[float], bounds: tuple[float, float], reason: str, *, by_person: bool
+) -> dict[str, Any]:
+    method = "paired shares, by person" if by_person else "paired shares"
     return {
-        "first_value": values[0],
-        "second_value": values[1],
+        **dict(zip(("first_value", "second_value"), values, strict=True)),
         "difference": values[0] - values[1],
-        **{"low": low, "high": high, "method": "none" if reason else method, "reason": reason},
+        **dict(zip(("low", "high"), bounds, strict=True)),
+        "method": "none" if reason else method,
+        "reason": reason,
     }
 
 
-def _contrast(values: FloatArray, place: tuple[int, ...]) -> FloatArray:
-    """Return the value of a group, or a gap between two, of both models: (..., 2)."""
-    chosen = values[..., place[0]]
-    return chosen if len(place) == 1 else np.asarray(chosen - values[..., place[1]])
+def _contrast(values: FloatArray, first: Array, second: Array | None = None) -> FloatArray:
+    """Return the values (..., G) of groups, or gaps between two, shape (..., P)."""
+    chosen = values[..., first]
+    return chosen if second is None else np.asarray(chosen - values[..., second])
 
 
 def _means(parts: FloatArray) -> FloatArray:
@@ -424,39 +508,15 @@ def _means(parts: FloatArray) -> FloatArray:
     return divide(np.where(known, parts, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
-def _constant(replicates: FloatArray, place: tuple[int, ...]) -> bool:
-    """Tell whether the difference between the models is the same in all replicates."""
-    found = _contrast(_means(replicates[..., list(place), :]), tuple(range(len(place))))
-    differences = found[:, 0] - found[:, 1]
-    return bool(np.nanmax(differences) == np.nanmin(differences))
+def _sides(values: FloatArray, first: Array, second: Array | None = None) -> FloatArray:
+    """Return what is added and what is subtracted (..., P, 2, K), of gaps (..., P, 2, 2 K)."""
+    chosen = values[..., first, :]
+    if second is not None:
+        chosen = np.concatenate([chosen, values[..., ::-1, second, :]], axis=-1)
+    return chosen.swapaxes(-3, -2)
 
 
-def _interval(parts: _Parts, place: tuple[int, ...], level: float) -> tuple[float, float]:
-    """Return the interval of the difference between the models.
-
-    A gap g - h of the first model minus that of the second is (first's g + second's h) minus
-    (second's g + first's h): twice the difference of two means of twice as many parts.
-    """
-    low, high = _difference(parts, place).interval(normal_critical(level))
-    return len(place) * float(low[0]), len(place) * float(high[0])
-
-
-def _difference(parts: _Parts, place: tuple[int, ...]) -> Combinations:
-    """Return the difference between the models; of a gap half of it."""
-    values, drawn = (_crossed(each, place) for each in (parts.values, parts.replicates))
-    units = np.concatenate([parts.units[group] for group in place])
-    return _between(values, drawn, np.stack([units, units]), by_person=parts.by_person)
-
-
-def _crossed(values: FloatArray, place: tuple[int, ...]) -> FloatArray:
-    """Return what is added and what is subtracted, shape (..., 2, K) or (..., 2, 2 K)."""
-    first = values[..., place[0], :]
-    if len(place) == 1:
-        return first
-    return np.concatenate([first, values[..., ::-1, place[1], :]], axis=-1)
-
-
-def _tested(pair: _Pair, parts: _Parts, group: int) -> dict[str, Any]:
+def _tested(pair: _Pair, found: Compared, group: int) -> dict[str, Any]:
     """Return the rows of a group that only one model has right, and the test of its accuracies."""
     joint = pair.joint[group]  # second prediction, label, first prediction
     right = np.einsum("alc,lc->al", joint, np.eye(joint.shape[0], dtype=np.int64))
@@ -467,7 +527,10 @@ def _tested(pair: _Pair, parts: _Parts, group: int) -> dict[str, Any]:
         return only | {"test": None, "p": math.nan, "p_reason": "no rows"}
     if not pair.by_person:
         return only | {"test": MCNEMAR, "p": mcnemar(**only), "p_reason": ""}
-    if _constant(parts.replicates, (group,)):
-        return only | {"test": None, "p": math.nan, "p_reason": CONSTANT}
-    p = float(_difference(parts, (group,)).p_value()[0])
-    return only | {"test": BY_PERSON, "p": p, "p_reason": ""}
+    if found.combined is None:
+        return only | {"test": None, "p": math.nan, "p_reason": found.row["reason"]}
+    return only | {
+        "test": BY_PERSON,
+        "p": float(found.combined.p_value()[0]),
+        "p_reason": "",
+    }

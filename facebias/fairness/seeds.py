@@ -77,7 +77,7 @@ def seed_measures(
         for crossed in crossed_groups(
             [runs], classes, attributes, intersections, settings, SEED_METRICS
         )
-        for row in _measure_rows(crossed, settings)
+        for row in measure_rows(crossed, settings)
     ]
     return pd.DataFrame(found, columns=_MEASURE_COLUMNS)
 
@@ -115,7 +115,7 @@ def seed_gaps(
         row
         for crossed in crossed_groups([runs], classes, attributes, intersections, settings)
         if crossed.attribute != "all"
-        for row in _gap_rows(crossed, settings)
+        for row in gap_rows(crossed, settings)
     ]
     return pd.DataFrame(found, columns=_GAP_COLUMNS)
 
@@ -193,8 +193,13 @@ def pool_folds(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pool.drop(columns=[name for name in pool.columns if str(name).startswith("p_")])
 
 
-def _measure_rows(crossed: Crossed, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield a row for each group."""
+def measure_rows(crossed: Crossed, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield a row for each group, as of `seed_measures`.
+
+    Args:
+        crossed: of one variant.
+        settings: how groups are judged.
+    """
     for group in crossed.shown():
         found = estimate(crossed, [group], settings.level)
         units = int(crossed.units[group])
@@ -218,8 +223,13 @@ def _status(crossed: Crossed, group: int, min_group: int) -> str:
     return "empty" if n == 0 else "too small" if n < min_group else "ok"
 
 
-def _gap_rows(crossed: Crossed, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield a row for each pair of groups, and the largest gap."""
+def gap_rows(crossed: Crossed, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield a row for each pair of groups, and the largest gap, as of `seed_gaps`.
+
+    Args:
+        crossed: of one variant.
+        settings: how groups are judged.
+    """
     eligible = crossed.eligible(settings.min_group)
     pairs = [("pair", pair, settings.level) for pair in combinations(eligible, 2)]
     if pairs:

@@ -32,12 +32,18 @@ from facebias.fairness.influence import (
     group_means,
     group_units,
 )
-from facebias.fairness.intervals import normal_critical, shares, student_interval
+from facebias.fairness.intervals import (
+    agresti_min_interval,
+    normal_critical,
+    shares,
+    student_interval,
+)
 from facebias.fairness.predictions import UNKNOWN, Codes, GroupCodes, ScoredRows
 from facebias.fairness.priors import prior_corrected
 from facebias.fairness.settings import Settings
 
 Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 VALENCES = ("negative", "neutral", "positive")
 
@@ -105,8 +111,8 @@ def valence_readings(
     Raises:
         DataError: a class without a valence, or with another than negative, neutral or positive.
     """
-    faces = _Faces(model.rows, codes, _valence_codes(classes, valences), settings)
-    return _table(faces, _each(faces, [_Answers.of(model, classes, faces)]))
+    faces = ValenceFaces(model.rows, codes, valence_codes(classes, valences), settings)
+    return _table(faces, _each(faces, [ValenceAnswers.of(model, classes, faces)]))
 
 
 def valence_differences(
@@ -139,13 +145,13 @@ def valence_differences(
     Raises:
         DataError: as of `valence_readings`, or faces that are not the same.
     """
-    _check_same(first.rows, second.rows)
-    faces = _Faces(first.rows, codes, _valence_codes(classes, valences), settings)
-    answers = [_Answers.of(model, classes, faces) for model in (first, second)]
+    check_same(first.rows, second.rows)
+    faces = ValenceFaces(first.rows, codes, valence_codes(classes, valences), settings)
+    answers = [ValenceAnswers.of(model, classes, faces) for model in (first, second)]
     return _table(faces, _each(faces, answers))
 
 
-def _valence_codes(classes: Sequence[str], valences: Mapping[str, str] | None) -> Codes:
+def valence_codes(classes: Sequence[str], valences: Mapping[str, str] | None) -> Codes:
     """Return the place of each class's valence in VALENCES."""
     names = [str((valences or {}).get(name, name)) for name in classes]
     wrong = [name for name, said in zip(classes, names, strict=True) if said not in VALENCES]
@@ -158,7 +164,7 @@ def _valence_codes(classes: Sequence[str], valences: Mapping[str, str] | None) -
     return np.array([VALENCES.index(name) for name in names], dtype=np.int64)
 
 
-def _check_same(first: ScoredRows, second: ScoredRows) -> None:
+def check_same(first: ScoredRows, second: ScoredRows) -> None:
     """Raise where two tables are not of the same faces in the same order."""
     same = np.array_equal(first.labels, second.labels)
     if same and "id" in first.table and "id" in second.table:
@@ -172,7 +178,7 @@ def _check_same(first: ScoredRows, second: ScoredRows) -> None:
         )
 
 
-class _Faces:
+class ValenceFaces:
     """The rows of one attribute by true valence, group and unit.
 
     Attributes:
@@ -191,14 +197,23 @@ class _Faces:
         self.true: Codes = of_class[rows.labels]
         self.size = np.bincount(codes.codes, minlength=len(self.names))
 
-    def units(self, chosen: npt.NDArray[np.bool_]) -> GroupUnits:
+    def compared(self, true: int, read: int) -> tuple[Mask, Mask]:
+        """Return which faces (N,) the scores of two valences compare, and of them the true ones.
+
+        Of one valence all faces are compared with those of the others.
+        """
+        same = true == read
+        chosen = np.ones(len(self.true), dtype=bool) if same else np.isin(self.true, (true, read))
+        return chosen, self.true[chosen] == true
+
+    def units(self, chosen: Mask) -> GroupUnits:
         """Return the chosen faces by group and unit."""
         persons = None if self.persons is None else self.persons[chosen]
         return group_units(self.groups[chosen], persons, len(self.names))
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class ValenceAnswers:
     """One model's answers: the read valence by reading, and the score of each valence.
 
     Attributes:
@@ -211,7 +226,7 @@ class _Answers:
     scores: FloatArray | str
 
     @classmethod
-    def of(cls, model: ValenceModel, classes: Sequence[str], faces: _Faces) -> _Answers:
+    def of(cls, model: ValenceModel, classes: Sequence[str], faces: ValenceFaces) -> ValenceAnswers:
         """Return what a model answers."""
         rows, read = model.rows, dict[str, Codes | str]()
         read[RAW] = faces.of_class[rows.predicted]
@@ -220,6 +235,19 @@ class _Answers:
             return cls(read, "the predictions lack scores")
         columns = [rows.scores[:, faces.of_class == place].sum(axis=1) for place in range(3)]
         return cls(read, np.stack(columns, axis=-1))
+
+    def likeness(self, chosen: Mask, true: int, read: int) -> FloatArray | str:
+        """Return how much each chosen face scores like a valence, or why there is no score.
+
+        Args:
+            chosen: shape (N,), M faces.
+            true: the valence that the AUROC is of, where `read` is the same.
+            read: else how much more like this one than like the true one, 0..1.
+        """
+        if isinstance(self.scores, str):
+            return self.scores
+        of_true, of_read = self.scores[chosen][:, [true, read]].T
+        return of_true if true == read else _among_two(of_read, of_true)
 
 
 def _corrected(model: ValenceModel, classes: Sequence[str], of_class: Codes) -> Codes | str:
@@ -236,7 +264,7 @@ def _corrected(model: ValenceModel, classes: Sequence[str], of_class: Codes) -> 
     return np.asarray(of_class[places], dtype=np.int64)
 
 
-def _each(faces: _Faces, answers: Sequence[_Answers]) -> Iterator[dict[str, Any]]:
+def _each(faces: ValenceFaces, answers: Sequence[ValenceAnswers]) -> Iterator[dict[str, Any]]:
     """Yield the columns of every reading and pair of valences that the classes have."""
     present = sorted(set(faces.of_class.tolist()))
     for reading in READINGS:
@@ -251,7 +279,7 @@ def _each(faces: _Faces, answers: Sequence[_Answers]) -> Iterator[dict[str, Any]
 
 
 def _shares(
-    faces: _Faces, answers: Sequence[_Answers], reading: str, true: int, read: int
+    faces: ValenceFaces, answers: Sequence[ValenceAnswers], reading: str, true: int, read: int
 ) -> dict[str, Any]:
     """Return the share of the faces of a valence that are read as another, by group."""
     chosen = faces.true == true
@@ -282,26 +310,24 @@ def _paired_shares(difference: FloatArray, units: GroupUnits, level: float) -> d
         varies = error > 0
         low, high = (np.where(varies, each, np.nan) for each in (low, high))
         return _bounds(np.maximum(low, -1), np.minimum(high, 1), "paired student", units)
-    rows = np.where(n_units > 0, n_units + 2, np.nan)
-    centre = units.sums(difference) / rows
-    spread = np.sqrt(((units.sums(difference**2) + 1) / rows - centre**2) / rows)
-    half = normal_critical(level) * spread
-    return _bounds(centre - half, centre + half, "paired shares", units)
+    apart = units.sums(difference), units.sums(difference**2)
+    low, high = agresti_min_interval(*apart, n_units, level)
+    return _bounds(low, high, "paired shares", units)
 
 
-def _areas(faces: _Faces, answers: Sequence[_Answers], true: int, read: int) -> dict[str, Any]:
+def _areas(
+    faces: ValenceFaces, answers: Sequence[ValenceAnswers], true: int, read: int
+) -> dict[str, Any]:
     """Return how often a face of a valence scores more like another than a face of that does."""
-    same = true == read
-    chosen = np.ones(len(faces.true), dtype=bool) if same else np.isin(faces.true, (true, read))
+    chosen, positive = faces.compared(true, read)
     units = faces.units(chosen)
-    positive = faces.true[chosen] == true
     found: list[Areas] = []
     for answer in answers:
-        if isinstance(answer.scores, str):
-            return _undefined(faces, units, answer.scores, len(answers))
-        of_true, of_read = answer.scores[chosen][:, [true, read]].T
-        score = of_true if same else _among_two(of_read, of_true)
+        score = answer.likeness(chosen, true, read)
+        if isinstance(score, str):
+            return _undefined(faces, units, score, len(answers))
         found.append(group_areas(positive, score, units))
+    same = true == read
     needed = f"no {VALENCES[true]} faces, or no " + ("others" if same else f"{VALENCES[read]} ones")
     shown = _shown(faces, units, [each.values for each in found], needed)
     if len(found) == 2:
@@ -328,7 +354,7 @@ def _paired_areas(found: Sequence[Areas], units: GroupUnits, level: float) -> di
 
 
 def _shown(
-    faces: _Faces, units: GroupUnits, values: Sequence[FloatArray], needed: str
+    faces: ValenceFaces, units: GroupUnits, values: Sequence[FloatArray], needed: str
 ) -> dict[str, Any]:
     """Return values, n, units and status of every group; of two models, their difference."""
     value = values[0] - values[1] if len(values) == 2 else values[0]
@@ -343,7 +369,7 @@ def _shown(
     return columns | {"units": np.bincount(units.unit_groups, minlength=units.n_groups)}
 
 
-def _undefined(faces: _Faces, units: GroupUnits, reason: str, models: int) -> dict[str, Any]:
+def _undefined(faces: ValenceFaces, units: GroupUnits, reason: str, models: int) -> dict[str, Any]:
     """Return the columns of a reading that cannot be made."""
     nothing = np.full(len(faces.names), np.nan)
     shown = _shown(faces, units, [nothing] * models, reason)
@@ -359,13 +385,16 @@ def _bounds(low: FloatArray, high: FloatArray, method: Any, units: GroupUnits) -
     return {"low": low, "high": high, "method": methods.astype(object)}
 
 
-def _table(faces: _Faces, parts: Iterator[dict[str, Any]]) -> pd.DataFrame:
+def _table(faces: ValenceFaces, parts: Iterator[dict[str, Any]]) -> pd.DataFrame:
     """Return the columns of all parts as a table, group by group."""
-    names = {"attribute": faces.attribute, "group": faces.names}
-    tables = [pd.DataFrame(names | part) for part in parts]
-    table = pd.concat(tables, ignore_index=True)
-    order = np.argsort(np.tile(np.arange(len(faces.names)), len(tables)), kind="stable")
-    table = table.iloc[order]
-    kept = (table["group"] != UNKNOWN).to_numpy() | np.repeat(faces.size > 0, len(tables))
-    extra = [name for name in ("first_value", "second_value") if name in table]
-    return table[kept][[*COLUMNS, *extra]].reset_index(drop=True)
+    n_groups, found = len(faces.names), list(parts)
+    columns = {
+        name: np.concatenate([np.broadcast_to(part[name], n_groups) for part in found])
+        for name in found[0]
+    }
+    columns |= {"attribute": np.full(n_groups * len(found), faces.attribute, dtype=object)}
+    columns |= {"group": np.tile(np.array(faces.names, dtype=object), len(found))}
+    order = np.argsort(np.tile(np.arange(n_groups), len(found)), kind="stable")
+    kept = order[(columns["group"][order] != UNKNOWN) | (faces.size[-1] > 0)]
+    extra = [name for name in ("first_value", "second_value") if name in columns]
+    return pd.DataFrame({name: columns[name][kept] for name in (*COLUMNS, *extra)})

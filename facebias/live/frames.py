@@ -12,8 +12,8 @@ from PIL import Image
 
 from facebias.cam.explain import class_maps, resize_maps
 from facebias.cam.targets import Targets
-from facebias.data.crops import Edges, crop_box
 from facebias.data.face_finder import FaceFinder
+from facebias.data.found_faces import Edges, crop_box
 from facebias.data.images import FaceFormat, cut_face, decode_image
 from facebias.errors import DataError, FacebiasError, ModelError
 from facebias.live.framing import Framing, measure_framing, train_faces
@@ -156,6 +156,8 @@ def find_cut(run: TrainedRun, margin: float | None) -> Cut:
         margin: what the found box grows by; None: measured on the run's own faces.
     """
     form = face_format(run.config)
+    if margin is None and form.finder is not None:
+        margin = form.margin  # the run's own faces were found and cut in this way
     if margin is not None:
         return Cut(form, None, margin, f"the found box, {_percent(margin)} larger on each side")
     try:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facebias.data.crops import Edges
 from facebias.data.face_finder import FaceFinder
+from facebias.data.found_faces import Edges
 from facebias.data.images import FaceFormat
 from facebias.data.prepare import store_faces
 from facebias.data.split import seeded_order

@@ -1,14 +1,16 @@
 """Which layer of a classifier's network is explained, named as the network names it."""
 
+import re
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from facebias.cam.layers import SMALLEST, find_layer, find_pooled, find_stages, named_layer
+from facebias.cam.layers import find_layer, find_pooled, find_stages, named_layer
 from facebias.cam.methods import PIXEL_METHODS
 from facebias.errors import ConfigError, ModelError
 
 _PREFIX = "network."
+_WRITTEN = re.compile(r"\bnetwork\.(?=\w)")  # before a layer's name, not at the end of a sentence
 
 
 def network_layers(
@@ -38,27 +40,18 @@ def network_layers(
     several = layer == "stages" or not isinstance(layer, str)
     if several and method != "layer_cam":
         raise ConfigError(f"several layers for {method}", "one: only layer_cam fuses layers")
-    if layer == "stages":
-        # The normalised image has a size of its own, and is no stage of the network.
-        stages = [name for name in find_stages(model, images) if name.startswith(_PREFIX)]
-        return tuple(_inside(name) for name in stages or [""])
     if not isinstance(layer, str):
         return tuple(_named(model, name) for name in layer)
-    wanted = layer if layer == "auto" else _named(model, layer)
-    if method == "cam":
-        return find_pooled(model, images, wanted)[0]
-    return _inside(find_layer(model, images, wanted))
-
-
-def _inside(name: str) -> str:
-    """Refuse what is not the network's: the normalised image, where no layer has cells enough."""
-    if not name.startswith(_PREFIX):
-        raise ModelError(
-            "No layer of the network is fit for maps.",
-            f"one of at least {SMALLEST} x {SMALLEST} cells",
-            "Enlarge the images, or name a layer.",
-        )
-    return name
+    try:
+        if layer == "stages":
+            return find_stages(model, images)
+        wanted = layer if layer == "auto" else _named(model, layer)
+        if method == "cam":
+            return find_pooled(model, images, wanted)[0]
+        return find_layer(model, images, wanted)
+    except ModelError as error:
+        parts = (error.found, error.expected, error.todo)
+        raise ModelError(*(_WRITTEN.sub("", part) for part in parts)) from error
 
 
 def _named(model: nn.Module, name: str) -> str:

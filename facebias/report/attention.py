@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from facebias.cam.attention import OUTSIDE
+from facebias.cam.regions import FACE
 from facebias.data.table import UNKNOWN
 from facebias.fairness.intervals import normal_critical, shares, student_interval
 
@@ -25,6 +26,11 @@ COLUMNS = [
 ]
 
 
+def bounded(names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which measures are shares, within 0..1."""
+    return np.array([name.startswith(_SHARES) for name in names])
+
+
 def measure_names(faces: pd.DataFrame) -> list[str]:
     """Return the columns of `attention` that have a mean: all but `pointing`."""
     return [name for name in faces if name.startswith(_MEASURES) or name in _SINGLE]
@@ -33,6 +39,30 @@ def measure_names(faces: pd.DataFrame) -> list[str]:
 def region_names(faces: pd.DataFrame) -> list[str]:
     """Return the regions that a table of attention has."""
     return [name.removeprefix(SHARE) for name in faces if name.startswith(SHARE)]
+
+
+def region_words(name: str) -> str:
+    """Return how a region is written for people.
+
+    >>> region_words("eyes_and_brows"), region_words("outside")
+    ('eyes and brows', 'not on the face')
+    """
+    return "not on the face" if name == OUTSIDE else name.replace("_", " ")
+
+
+def even_shares(faces: pd.DataFrame) -> pd.Series:
+    """Return what an even map has in each region, and outside the face: their area, on average.
+
+    Args:
+        faces: a row a run and face, as `facebias.cam.attention.attention` measures them.
+    """
+    found = {}
+    for name in region_names(faces):
+        share, density = faces[f"{SHARE}{name}"], faces[f"{DENSITY}{name}"]
+        # The one by the other, where a map has anything there.
+        found[name] = float((share / density.where(density > 0)).mean())
+    in_face = [name for name in found if set(name.split("_and_")) <= set(FACE)]
+    return pd.Series(found | {OUTSIDE: 1 - pd.Series(found)[in_face].sum()})
 
 
 def attention_means(
@@ -75,10 +105,10 @@ def attention_means(
 def _of_run(
     constants: Mapping[str, Any], faces: pd.DataFrame, attributes: Mapping[str, Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
-    values = _values(faces)
+    values = measured(faces)
     persons = pd.factorize(faces["identity"])[0]
-    for attribute, group, mask in _groups(faces, attributes):
-        means = _means(values[mask].to_numpy(np.float64), persons[mask], list(values))
+    for attribute, group, mask in face_groups(faces, attributes):
+        means = means_of(values[mask].to_numpy(np.float64), persons[mask], list(values))
         for number, measure in enumerate(values):
             yield {
                 **constants,
@@ -90,8 +120,15 @@ def _of_run(
             }
 
 
-def _values(faces: pd.DataFrame) -> pd.DataFrame:
-    """Return the measures, and for each region whether the map points there; NaN is undefined."""
+def measured(faces: pd.DataFrame) -> pd.DataFrame:
+    """Return what has a mean: the measures, and for each region whether the map points there.
+
+    Args:
+        faces: a row a face, as `facebias.cam.attention.attention` measures them.
+
+    Returns:
+        A column a measure; NaN is undefined.
+    """
     names = [*region_names(faces), OUTSIDE]
     pointing = faces["pointing"]
     known = pointing.notna()
@@ -99,9 +136,10 @@ def _values(faces: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([faces[measure_names(faces)], pd.DataFrame(hits)], axis=1)
 
 
-def _groups(
+def face_groups(
     faces: pd.DataFrame, attributes: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """Yield attribute, name and faces (N,) of each group that a table of attention has."""
     yield ALL, ALL, np.ones(len(faces), bool)
     for attribute, groups in attributes.items():
         column = faces[attribute]
@@ -112,10 +150,19 @@ def _groups(
         yield "label", str(label), (faces["label"] == label).to_numpy(bool)
 
 
-def _means(
+def means_of(
     values: FloatArray, persons: npt.NDArray[np.int64], names: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the mean of each column (N, K) over its defined rows, with its interval."""
+    """Return the mean of each column (N, K) over its defined rows, with its interval.
+
+    Args:
+        values: of measures, (N, K); NaN is undefined.
+        persons: who each face is, (N,), from 0.
+        names: of the K measures.
+
+    Returns:
+        value, low, high (95 %), n (faces) and units (persons), each (K,).
+    """
     known = ~np.isnan(values)
     n = known.sum(axis=0)
     # The mean of nothing is undefined.
@@ -131,9 +178,9 @@ def _means(
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.sqrt((sums**2).sum(axis=0) * few) / n
     low, high = student_interval(mean, errors * np.sqrt(units), units)
-    bounded = np.array([name.startswith(_SHARES) for name in names])
+    share = bounded(names)
     # Single precision may leave a share a hair above 1.
-    parts = shares(np.clip(mean[bounded], 0, 1), errors[bounded], units[bounded], by_person=True)
+    parts = shares(np.clip(mean[share], 0, 1), errors[share], units[share], by_person=True)
     within = parts.interval(normal_critical())
-    low[bounded], high[bounded] = (np.where(units[bounded] > 1, side, np.nan) for side in within)
+    low[share], high[share] = (np.where(units[share] > 1, side, np.nan) for side in within)
     return {"value": mean, "low": low, "high": high, "n": n, "units": units}

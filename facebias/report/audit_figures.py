@@ -83,7 +83,7 @@ def forest(
         sizes: faces of each group, by its name.
         models: in their order.
         title: of the figure.
-        axis: what the values are.
+        axis: what the values are; the name of a class stands behind it.
     """
     classes = list(dict.fromkeys(rows["class"].fillna("")))
     shown = sizes if len(sizes) <= MOST_GROUPS else sizes.nlargest(MOST_GROUPS)
@@ -97,7 +97,7 @@ def forest(
         part = rows[rows["class"].fillna("") == name]
         _forest_panel(axes, part, groups, models)
         axes.set_xlim(limits)  # one for all panels, so that they can be compared
-        axes.set_xlabel(f"{axis} of {_short(name)}" if name else axis)
+        axes.set_xlabel(f"{axis} {_short(name)}" if name else axis)
     places = range(len(groups))
     labels = [f"{_short(group)}  (n = {int(sizes[group]):,})" for group in groups]
     panels[0].set(yticks=places, yticklabels=labels, ylim=(len(groups) - 0.5, -0.5))
@@ -112,7 +112,7 @@ def _forest_panel(
 ) -> None:
     spread = np.linspace(-0.5, 0.5, len(models) + 2)[1:-1]
     for number, model in enumerate(models):
-        colour, shape = _style(number)
+        colour, shape = style(number)
         by_group = rows[rows["model"] == model].set_index("group")
         for place, group in enumerate(groups):
             if group not in by_group.index:
@@ -276,7 +276,7 @@ def reliability(rows: pd.DataFrame, title: str) -> Figure:
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     axes.plot([0, 1], [0, 1], ":", color=GRAY, label="as sure as right")
     for number, (name, part) in enumerate(rows.groupby("name", sort=False)):
-        colour, shape = _style(number)
+        colour, shape = style(number)
         filled = part[part["n"] > 0]
         sure, share = filled["confidence"], filled["share"]
         reach = [(share - filled["low"]).clip(lower=0), (filled["high"] - share).clip(lower=0)]
@@ -350,7 +350,7 @@ def _cell_text(
     )
 
 
-def _style(number: int) -> tuple[str, str]:
+def style(number: int) -> tuple[str, str]:
     """Return the colour and shape of a model or curve."""
     return _COLOURS[number % len(_COLOURS)], _SHAPES[number % len(_SHAPES)]
 
@@ -358,10 +358,11 @@ def _style(number: int) -> tuple[str, str]:
 def _legend(figure: Figure, models: Sequence[str]) -> None:
     axes = figure.axes[0]
     for number, model in enumerate(models):
-        colour, shape = _style(number)
+        colour, shape = style(number)
         axes.plot([], [], shape, color=colour, label=_short(model))
     axes.plot([], [], "o", color="white", markeredgecolor=GRAY, label="too few faces to compare")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    columns = 3 if max(map(len, models)) <= _LONGEST // 2 else 2
+    figure.legend(loc="outside lower center", ncols=columns, fontsize="small", frameon=False)
 
 
 def _short(name: str) -> str:

@@ -53,7 +53,7 @@ def forests(audit: Audit, attribute: str, *, recalls: bool = True) -> Iterator[P
     if recalls and len(audit.settings["classes"]) <= MOST_CLASSES:
         found = rows[rows["metric"] == "recall"]
         title = f"Recall by {attribute}"
-        figure = audit_figures.forest(found, sizes, audit.models, title, "recall")
+        figure = audit_figures.forest(found, sizes, audit.models, title, "recall of")
         alt = f"Recall of each class in every group by {attribute}, {shown}"
         yield Picture(picture_name("recall", attribute), alt, figure)
 

@@ -6,75 +6,79 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from facebias.cam.attention import OUTSIDE
-from facebias.cam.between import (
-    DESCRIPTIVE,
-    DIFFERENT,
-    MIN_SEEDS,
-    compare_attention,
-    compare_maps,
-)
-from facebias.cam.regions import FACE
-from facebias.cam.sanity import stability
 from facebias.fairness.valence import declared_valences
 from facebias.files import whole_file, write_json
-from facebias.report.attention import ALL, DENSITY, SHARE, attention_means, region_names
+from facebias.report.attention import (
+    ALL,
+    SHARE,
+    attention_means,
+    even_shares,
+    region_words,
+)
+from facebias.report.attention_compared import (
+    BETWEEN,
+    BETWEEN_MAPS,
+    STABILITY,
+    compared,
+    verdicts,
+)
 from facebias.report.cam_curves import measure_curves
-from facebias.report.cam_figures import draw_curves, draw_regions
+from facebias.report.cam_figures import draw_curves, draw_randomised, draw_regions
 from facebias.report.cam_maps import (
     ATTENTION,
     MAPS,
+    SOURCES,
     ExplainedRun,
     Question,
     Regions,
     explain_runs,
+    question_words,
+    read_attention,
     read_question,
 )
 from facebias.report.cam_pictures import (
     draw_differences,
     draw_faces,
     draw_means,
+    joined_means,
     mean_maps,
     shown_runs,
+    variant_runs,
 )
+from facebias.report.cam_sanity import measure_sanity
+from facebias.report.paired import find_variants
 from facebias.report.summary import console_for_tables
 from facebias.runs.explained import ExplainedFaces
 from facebias.runs.trained import TrainedRun
 
-RECORD, MEANS, BETWEEN, BETWEEN_MAPS = (
-    "cam.json",
-    "attention.csv",
-    "between.csv",
-    "between_maps.csv",
-)
-STABILITY, CURVES, FAITHFULNESS = "stability.csv", "curves.csv", "faithfulness.csv"
+RECORD, MEANS = "cam.json", "attention.csv"
+CURVES, FAITHFULNESS = "curves.csv", "faithfulness.csv"
+RANDOMISED, NOISE = "randomised.csv", "noise.csv"
 _FILES = {
     "faces.png": "the same faces under each model (faces.svg: the same)",
     "means.png": "the mean map of each group and model",
     "differences.png": "where models look differently",
     "regions.png": "the share of each region, by group and model",
     "curves.png": "whether the maps say what the models go by",
+    "randomised.png": "what is left of the maps as weights become random",
     MEANS: "every measure by group and model, with intervals",
-    BETWEEN: "shares of regions: variants against what seeds differ by",
-    BETWEEN_MAPS: "whole maps: variants against what seeds differ by",
-    STABILITY: "how alike the maps of the runs of one variant are",
+    f"{BETWEEN}.csv": "shares of regions: variants against what seeds differ by",
+    f"{BETWEEN_MAPS}.csv": "whole maps: variants against what seeds differ by",
+    f"{STABILITY}.csv": "how alike the maps of the runs of one variant are",
     FAITHFULNESS: "deletion and insertion against random maps",
+    RANDOMISED: "maps of networks with random weights against those of the trained ones",
+    NOISE: "infidelity and sensitivity: the maps, and noise on the image",
     ATTENTION: "a row a model and face",
     MAPS: "every map, float16, in the order of the rows",
     RECORD: "what was asked, and which regions",
 }
-_MOST_INTERVALS = 3  # columns of the table on the console with intervals
-_SOURCES = {
-    "masks": "the data set's masks",
-    "landmarks": "the data set's landmarks",
-    "template": "a template, the same for every face (no masks or landmarks are known)",
-}
+_MOST_INTERVALS = 2  # columns of the table on the console with intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +89,11 @@ class CamResults:
         runs: explained.
         regions: that maps were held against.
         means: of every measure by run and group.
-        areas: the share of the image that each region covers, on average.
+        areas: what an even map has in each region.
         between: of the shares of regions between variants; None where nothing is compared.
         why: why nothing is compared.
         faithfulness: of deletion and insertion; None where they were not asked for.
+        randomised: of networks with random weights; None where they were not asked for.
     """
 
     runs: list[ExplainedRun]
@@ -98,6 +103,7 @@ class CamResults:
     between: pd.DataFrame | None
     why: str
     faithfulness: pd.DataFrame | None
+    randomised: pd.DataFrame | None
 
 
 def write_cam(
@@ -119,68 +125,38 @@ def write_cam(
             written.
     """
     question = read_question(config)
-    found, regions = explain_runs(runs, faces, question, folder)
-    table = faces[0].table
-    attention = _read_attention(folder)
-    means = attention_means(attention, table.attributes, min_group=config.min_group)
+    variants = {run.name: each.name for each in find_variants(runs) for run in each.runs}
+    found, regions = explain_runs(runs, faces, question, folder, variants)
+    attention = read_attention(folder)
+    means = attention_means(attention, faces[0].table.attributes, min_group=config.min_group)
     _write(means.assign(regions=regions.source), folder / MEANS)
-    between, why = _compared(found, attention, question, folder)
-    words = _words(question, found)
-    faithfulness = None
+    tables, why = compared(found, attention, question)
+    for name, table in tables.items():
+        _write(table, folder / f"{name}.csv")
+    words = question_words(question, found)
+    faithfulness = randomised = None
     if config.curve_faces:
         faithfulness = _write_curves(config, question, found, words, folder)
+    if config.sanity_faces:
+        randomised = _write_sanity(config, question, found, words, folder)
     _draw(config, found, attention, words, folder)
-    shown, areas = [run.name for run in shown_runs(found)], _areas(attention)
-    of_regions = f"{words}; regions from {_SOURCES[regions.source]}"
-    draw_regions(means, areas, shown, folder / "regions", words=of_regions)
+    areas = even_shares(attention)
+    of_regions = f"{words}; regions from {SOURCES[regions.source]}; 95 % intervals over persons"
+    draw_regions(
+        means.assign(model=means["run"]),
+        areas,
+        [run.name for run in shown_runs(found)],
+        folder / "regions",
+        words=of_regions,
+    )
     write_json(folder / RECORD, _record(question, found, regions, why))
-    return CamResults(found, regions, means, areas, between, why, faithfulness)
-
-
-def _read_attention(folder: Path) -> pd.DataFrame:
-    """Return the table of attention; words that stand often are kept once."""
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(folder / ATTENTION)
-    text = [field.name for field in file.schema_arrow if str(field.type) == "string"]
-    return pq.read_table(folder / ATTENTION, read_dictionary=text).to_pandas()
+    between = tables.get(BETWEEN)
+    return CamResults(found, regions, means, areas, between, why, faithfulness, randomised)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     with whole_file(path) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def _compared(
-    runs: Sequence[ExplainedRun], attention: pd.DataFrame, question: Question, folder: Path
-) -> tuple[pd.DataFrame | None, str]:
-    """Compare variants, or the runs of one variant; return why nothing is compared, if so."""
-    models = pd.DataFrame([(run.variant, run.seed) for run in runs], columns=["variant", "seed"])
-    if len(runs) < 2:
-        return None, "one model: nothing to compare"
-    if not question.comparable:
-        return None, "maps of each model's own answer are for different classes: name one"
-    alike = len({run.cells for run in runs}) == 1
-    maps = {run.name: np.load(run.maps, mmap_mode="r", allow_pickle=False) for run in runs}
-    if models["variant"].nunique() == 1:
-        if not alike:
-            return None, "one variant, and maps of different sizes"
-        persons = list(runs[0].faces.table.rows["identity"])
-        _write(stability(maps, persons), folder / STABILITY)
-        return None, f"one variant: {STABILITY} says how alike its runs are"
-    if models.duplicated().any():
-        return None, "several runs of one variant and seed: their differences have another cause"
-    between = compare_attention(attention)
-    _write(between, folder / BETWEEN)
-    if alike:
-        variants = {run.name: run.variant for run in runs}
-        _write(compare_maps(maps, variants), folder / BETWEEN_MAPS)
-    return between, ""
-
-
-def _words(question: Question, runs: Sequence[ExplainedRun]) -> str:
-    layers = " and ".join(dict.fromkeys(run.layer for run in runs))
-    return f"{question.method} of {layers}, for {question.words}"
 
 
 def _write_curves(
@@ -200,6 +176,23 @@ def _write_curves(
     return faithfulness
 
 
+def _write_sanity(
+    config: DictConfig,
+    question: Question,
+    runs: Sequence[ExplainedRun],
+    words: str,
+    folder: Path,
+) -> pd.DataFrame:
+    """Write what becomes of maps as weights become random, and images noisy."""
+    shown = shown_runs(runs)
+    given = {"faces": config.sanity_faces, "seed": config.seed}
+    randomised, noise = measure_sanity(shown, question, **given)
+    _write(randomised, folder / RANDOMISED)
+    _write(noise, folder / NOISE)
+    draw_randomised(randomised, [run.name for run in shown], folder / "randomised", words=words)
+    return randomised
+
+
 def _draw(
     config: DictConfig,
     runs: Sequence[ExplainedRun],
@@ -210,7 +203,7 @@ def _draw(
     """Draw faces, means and differences."""
     said = OmegaConf.select(runs[0].run.config, "callbacks.fairness.valences")
     draw_faces(
-        runs,
+        {run.name: run for run in shown_runs(runs)},
         attention,
         folder / "faces",
         words=words,
@@ -218,21 +211,14 @@ def _draw(
         seed=config.seed,
         valences=declared_valences(runs[0].faces.table.classes, said),
     )
-    of_groups = mean_maps(runs)
+    of_runs = mean_maps(runs)
     told = {"words": words, "min_group": config.min_group}
-    draw_means(runs, of_groups, folder / "means", **told)
+    shown = {run.name: [run.name] for run in shown_runs(runs)}
+    draw_means(joined_means(of_runs, shown), folder / "means", **told)
     if config.target != "predicted":  # there each model may be asked about another class
-        draw_differences(runs, of_groups, folder / "differences", **told)
-
-
-def _areas(attention: pd.DataFrame) -> pd.Series:
-    """Return the share of the image that each region covers, on average."""
-    found = {}
-    for name in region_names(attention):
-        share, density = attention[f"{SHARE}{name}"], attention[f"{DENSITY}{name}"]
-        # The one by the other, where a map has anything there.
-        found[name] = float((share / density.where(density > 0)).mean())
-    return pd.Series(found)
+        variants = variant_runs(runs)
+        of_variants = joined_means(of_runs, variants) if len(variants) > 1 else of_runs
+        draw_differences(of_variants, folder / "differences", **told)
 
 
 def _record(
@@ -275,7 +261,7 @@ def print_attention(results: CamResults, folder: Path, console: Console | None =
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     faces = results.runs[0].faces
     console.print(_shares_table(results))
-    say(f"Regions are from {_SOURCES[results.regions.source]}. Groups: {faces.table.provenance}.")
+    say(f"Regions are from {SOURCES[results.regions.source]}. Groups: {faces.table.provenance}.")
     for run in results.runs:
         if run.undefined:
             whole = f"{run.undefined:,} of {len(faces):,} faces"
@@ -298,16 +284,11 @@ def _shares_table(results: CamResults) -> Table:
     table.add_column("an even map", justify="right")
     for run in shown:
         table.add_column(run.name, justify="right")
-    outside = 1 - results.areas[[name for name in results.areas.index if _in_face(name)]].sum()
-    named = {name: (f"{SHARE}{name}", area) for name, area in results.areas.items()}
-    for name, (measure, area) in (named | {"not on the face": (OUTSIDE, outside)}).items():
+    for name, area in results.areas.items():
+        measure = name if name == OUTSIDE else f"{SHARE}{name}"
         cells = (_cell(whole.loc[(run.name, measure)], intervals) for run in shown)
-        table.add_row(str(name).replace("_", " "), f"{area:.3f}", *cells)
+        table.add_row(region_words(str(name)), f"{area:.3f}", *cells)
     return table
-
-
-def _in_face(region: object) -> bool:
-    return set(str(region).split("_and_")) <= set(FACE)
 
 
 def _cell(row: pd.Series, intervals: bool) -> str:
@@ -322,19 +303,17 @@ def _verdicts(results: CamResults) -> Iterator[str]:
     if results.between is None:
         yield f"Variants are not compared: {results.why}."
     else:
-        for (first, second), rows in results.between.groupby(["first", "second"], sort=False):
-            different = rows[rows["verdict"] == DIFFERENT]
-            if (rows["verdict"] == DESCRIPTIVE).any():
-                said = f"descriptive only, with fewer than {MIN_SEEDS} seeds of each"
-            elif different.empty:
-                said = "no region differs by more than seeds do"
-            else:
-                listed = (f"{row.region} {row.difference:+.3f}" for row in different.itertuples())
-                said = f"more than seeds differ by: {', '.join(listed)}"
-            yield f"{first} against {second}: {said}."
+        yield from verdicts(results.between)
     if results.faithfulness is not None:
-        for row in results.faithfulness.itertuples():
+        for row in results.faithfulness[results.faithfulness["gain"].notna()].itertuples():
             yield (
                 f"{row.run}, {row.kind}: area {row.area:.3f}, of random maps "
                 f"{row.random_area:.3f}; gain {row.gain:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+            )
+    if results.randomised is not None:
+        last = results.randomised.groupby("run", sort=False).tail(1)
+        for row in last[last["correlation"].notna()].itertuples():
+            yield (
+                f"{row.run}, all weights random: the maps correlate with those of the trained "
+                f"network by {row.correlation:.2f} [{row.low:.2f}, {row.high:.2f}]"
             )

@@ -43,8 +43,7 @@ def measure_curves(
         kind, as `facebias.cam.faithfulness.against_random` gives it.
     """
     rows = runs[0].faces.table.rows
-    order = np.argsort(seeded_order(rows["id"], seed), kind="stable")
-    places = np.sort(order[:faces])
+    places = drawn_places(rows, faces, seed)
     persons = list(rows["identity"].iloc[places])
     curves: list[dict[str, Any]] = []
     gains = []
@@ -62,13 +61,19 @@ def measure_curves(
     return pd.DataFrame(curves), pd.concat(gains, ignore_index=True)
 
 
+def drawn_places(rows: pd.DataFrame, faces: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the places of so many rows, drawn by lot, in their order."""
+    order = np.argsort(seeded_order(rows["id"], seed), kind="stable")
+    return np.sort(order[:faces])
+
+
 def _orders(
     run: ExplainedRun, question: Question, places: npt.NDArray[np.int64], seed: int
 ) -> Iterator[tuple[str, Curves]]:
     """Yield the curves of a run's maps, and of random ones."""
     model = load_model(run.run, question)
     images = run.faces.images(places)
-    targets = _of(run_targets(run.run, run.faces, question), places)
+    targets = targets_of(run_targets(run.run, run.faces, question), places)
     maps = run.read_maps(places)
     for name, values in (("map", maps), ("random", random_maps(maps, seed=seed))):
         given = (model, images, values, targets)
@@ -77,7 +82,7 @@ def _orders(
         yield name, {"deletion": deletion, "insertion": insertion}
 
 
-def _of(targets: Targets, places: npt.NDArray[np.int64]) -> Targets:
+def targets_of(targets: Targets, places: npt.NDArray[np.int64]) -> Targets:
     """Return the targets of some of the faces."""
     if isinstance(targets, str):
         return targets

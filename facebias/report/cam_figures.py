@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from facebias.report.attention import SHARE
+from facebias.report.attention import SHARE, region_words
 from facebias.report.cam_page import save_both
 from facebias.report.figures import GRAY
 
@@ -18,13 +18,13 @@ COLOURS = (
     *("#e69f00", "#56b4e9", "#000000", "#7f6000"),
 )
 _MARKS = "osD^vP*X"
-_MOST_GROUPS, _ACROSS = 12, 3
+_MOST_GROUPS, _ACROSS, _FEW = 12, 3, 4
 
 
 def draw_regions(
     means: pd.DataFrame,
     areas: pd.Series,
-    runs: Sequence[str],
+    models: Sequence[str],
     path: Path,
     *,
     words: str,
@@ -32,17 +32,19 @@ def draw_regions(
     """Draw the share of the map's mass in each region, for each group and model.
 
     Args:
-        means: as `facebias.report.attention.attention_means` returns them.
-        areas: the share of the image that each region covers, on average: what an even map has.
-        runs: the models to draw, no more than 8.
+        means: a row a model, group and measure, as
+            `facebias.report.attention.attention_means` returns them, with the column `model`.
+        areas: what an even map has, as `facebias.report.attention.even_shares` returns it.
+        models: to draw, no more than 8.
         path: of the files, without a suffix.
-        words: what the maps are.
+        words: what the maps are, and what the intervals are over.
 
     Returns:
         The files; none where no map is defined.
     """
-    shares = means[means["measure"].str.startswith(SHARE) & means["run"].isin(list(runs))]
-    shares = shares.assign(region=shares["measure"].str.removeprefix(SHARE))
+    region = means["measure"].str.removeprefix(SHARE)
+    drawn = means["model"].isin(list(models)) & region.isin(areas.index)
+    shares = means.assign(region=region)[drawn]
     # The faces of a class are in the table; here are people.
     shares = shares[(shares["attribute"] != "label") & (shares["n"] > 0)]
     groups = list(dict.fromkeys(zip(shares["attribute"], shares["group"], strict=True)))
@@ -51,14 +53,16 @@ def draw_regions(
         return []
     across = min(_ACROSS, len(groups))
     down = -(-len(groups) // across)
-    tall = 0.8 + 0.16 * len(areas) * (len(runs) + 1)
+    thick = 0.16 if len(models) <= _FEW else 0.06
+    tall = 0.8 + len(areas) * (0.16 + thick * len(models))
     figure = Figure(figsize=(4.2 * across, tall * down + 1.1), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, (attribute, group) in zip(panels.flat, groups, strict=False):
         own = shares[(shares["attribute"] == attribute) & (shares["group"] == group)]
-        _panel(axes, own, areas, runs)
+        _panel(axes, own, areas, models)
         faces = int(own["n"].max())
-        small = ", too few to tell" if (own["status"] == "too small").any() else ""
+        # A region that few of them have, such as glasses, does not make the group small.
+        small = "" if (own["status"] == "ok").any() else ", too few to tell"
         name = "all faces" if attribute == "all" else f"{attribute}: {group}"
         axes.set_title(f"{name} ({faces:,}{small})", fontsize="medium")
     panels.flat[0].set_xlim(0, 1.05 * float(shares[["value", "high"]].max(axis=None)))
@@ -68,27 +72,27 @@ def draw_regions(
         if number + across >= len(groups):  # the lowest of its column
             axes.set_xlabel("share of the map's mass")
             axes.tick_params(labelbottom=True)
-    units = "faces" if (shares["units"] == shares["n"]).all() else "persons"
-    figure.suptitle(f"What the maps attend to, with 95 % intervals over {units}\n{words}")
+    figure.suptitle(f"What the maps attend to\n{words}")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     return save_both(figure, path)
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, areas: pd.Series, runs: Sequence[str]) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, areas: pd.Series, models: Sequence[str]) -> None:
     """Draw the bars of one group."""
-    thick = 0.8 / len(runs)
+    thick = 0.8 / len(models)
     places = np.arange(len(areas))
-    for number, run in enumerate(runs):
-        own = rows[rows["run"] == run].set_index("region").reindex(areas.index)
+    for number, model in enumerate(models):
+        own = rows[rows["model"] == model].set_index("region").reindex(areas.index)
         at = places - 0.4 + thick * (number + 0.5)
-        axes.barh(at, own["value"], thick * 0.9, color=COLOURS[number], label=run)
-        reach = np.stack([own["value"] - own["low"], own["high"] - own["value"]])
+        axes.barh(at, own["value"], thick * 0.9, color=COLOURS[number], label=model)
+        # Rounding may leave a bound a hair beyond the value.
+        reach = np.stack([own["value"] - own["low"], own["high"] - own["value"]]).clip(min=0)
         axes.errorbar(own["value"], at, xerr=reach, fmt="none", ecolor="#1b1f24", elinewidth=1)
     for place, area in zip(places, areas, strict=True):
         axes.plot([area, area], [place - 0.45, place + 0.45], "--", color=GRAY, linewidth=1.5)
     axes.plot([], [], "--", color=GRAY, label="an even map")
-    axes.set_yticks(places, [str(name).replace("_", " ") for name in areas.index])
+    axes.set_yticks(places, [region_words(str(name)) for name in areas.index])
     axes.set_ylim(len(areas) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
@@ -153,3 +157,35 @@ def _curve(axes: Axes, rows: pd.DataFrame, run: str, number: int) -> None:
             axes.fill_between(
                 own["share"], own["low"], own["high"], color=colour, alpha=shade, linewidth=0
             )
+
+
+def draw_randomised(
+    table: pd.DataFrame, runs: Sequence[str], path: Path, *, words: str
+) -> list[Path]:
+    """Draw what is left of the maps as the weights of a network become random, layer by layer.
+
+    Args:
+        table: a row a run and stage, as `facebias.cam.sanity.cascade` gives them, with `run`.
+        runs: the models to draw, no more than 8.
+        path: of the files, without a suffix.
+        words: what the maps are.
+
+    Returns:
+        The files; none where no map is defined.
+    """
+    if table["correlation"].isna().all():
+        return []
+    figure = Figure(figsize=(9, 4.5 + 0.25 * len(runs)), layout="constrained")
+    axes = figure.subplots()
+    for number, run in enumerate(runs):
+        own, colour = table[table["run"] == run], COLOURS[number]
+        share = own["stage"] / own["stage"].max()
+        axes.plot(share, own["correlation"], "-" + _MARKS[number], color=colour, label=run)
+        axes.fill_between(share, own["low"], own["high"], color=colour, alpha=0.18, linewidth=0)
+    axes.axhline(0, color=GRAY, linewidth=1)
+    axes.set(xlabel="share of the layers that are random, from the head to the first")
+    axes.set(ylabel="rank correlation with the trained network's maps", xlim=(-0.02, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    figure.suptitle(f"Do the maps depend on what was learnt? The nearer to 0, the more\n{words}")
+    return save_both(figure, path)

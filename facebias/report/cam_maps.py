@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,22 @@ from facebias.files import whole_file
 from facebias.models.classifier import FaceClassifier
 from facebias.models.explained import network_layers, plain_layer
 from facebias.report.face_regions import region_source, regions_of_faces
-from facebias.report.side_by_side import refuse_other_answers
 from facebias.runs.explained import ExplainedFaces, Places
 from facebias.runs.trained import TrainedRun
 
 logger = logging.getLogger(__name__)
 
 ATTENTION, MAPS = "attention.parquet", "maps"
+SOURCES: Mapping[Source, str] = {
+    "masks": "the data set's masks",
+    "landmarks": "the data set's landmarks",
+    "template": "a template, the same for every face (no masks or landmarks are known)",
+}
+"""From what regions are known, in words."""
+_TOLERANCE = 0.1  # of a probability; a GPU in half precision differs by a few hundredths
 _SAMPLE = 64  # faces by which it is decided which regions are too small
 _MASKED = 2**22  # pixels times regions whose masks are in memory together
+_KEPT = 4  # times as many are kept for the next run
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,7 @@ class ExplainedRun:
 
     Attributes:
         run: the run.
+        variant: the name of its variant: of the runs that differ from it in their seed only.
         faces: as it sees them.
         layer: what was explained.
         maps: file of the maps (N, h, w), float16.
@@ -144,6 +152,7 @@ class ExplainedRun:
     """
 
     run: TrainedRun
+    variant: str
     faces: ExplainedFaces
     layer: str
     maps: Path
@@ -154,11 +163,6 @@ class ExplainedRun:
     def name(self) -> str:
         """What tells it from the other runs."""
         return self.run.name
-
-    @property
-    def variant(self) -> str:
-        """What it was trained on."""
-        return str(self.run.config.bias.variant)
 
     @property
     def seed(self) -> int:
@@ -176,6 +180,7 @@ def explain_runs(
     faces: Sequence[ExplainedFaces],
     question: Question,
     folder: Path,
+    variants: Mapping[str, str],
 ) -> tuple[list[ExplainedRun], Regions]:
     """Write the maps of every run, and where they have their mass.
 
@@ -188,14 +193,20 @@ def explain_runs(
         faces: of each run.
         question: what is asked.
         folder: of the results.
+        variants: the name of each run's variant.
 
     Raises:
         ConfigError: for a target that is no class, or a layer that the method does not take.
         DataError: for faces without what is asked of them.
         ModelError: for a layer that a network does not have.
     """
-    plans = [_planned(*each, question) for each in zip(runs, faces, strict=True)]
-    regions = _settled(faces[0], [plan.cells for plan in plans], question.eyes)
+    places: dict[Any, _Place] = {}
+    plans = [
+        _planned(run, variants[run.name], own, question, places)
+        for run, own in zip(runs, faces, strict=True)
+    ]
+    regions = _settled(faces[0], [plan.place.cells for plan in plans], question.eyes)
+    measured = {key: _Measured(own, regions) for key, own in {id(f): f for f in faces}.items()}
     found = []
     total = sum(map(len, faces))
     with (
@@ -204,8 +215,30 @@ def explain_runs(
     ):
         for number, plan in enumerate(plans):
             name = f"{number}_{re.sub(r'[^a-zA-Z0-9]+', '_', plan.run.name)}.npy"
-            found.append(_explain(plan, regions, folder / MAPS / name, write, advance))
+            own = measured[id(plan.faces)]
+            found.append(_explain(plan, own, folder / MAPS / name, write, advance))
     return found, regions
+
+
+def question_words(question: Question, runs: Sequence[ExplainedRun]) -> str:
+    """Return what the maps of runs are, for the line below a picture's title."""
+    layers = " and ".join(dict.fromkeys(run.layer for run in runs))
+    return f"{question.method} of {layers}, for {question.words}"
+
+
+def read_attention(folder: Path) -> pd.DataFrame:
+    """Return the table that `explain_runs` wrote; words that stand often are kept once."""
+    file = pq.ParquetFile(folder / ATTENTION)
+    text = [field.name for field in file.schema_arrow if str(field.type) == "string"]
+    return pq.read_table(folder / ATTENTION, read_dictionary=text).to_pandas()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a network maps are made, and of how many cells, h and w."""
+
+    layer: str | tuple[str, ...]
+    cells: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -213,11 +246,11 @@ class _Plan:
     """How a run is explained; its network is loaded when its turn comes."""
 
     run: TrainedRun
+    variant: str
     faces: ExplainedFaces
     question: Question
     targets: Targets
-    layer: str | tuple[str, ...]
-    cells: tuple[int, int]
+    place: _Place
 
     def maps(self, model: FaceClassifier, rows: slice) -> Maps:
         """Return the maps of some faces."""
@@ -225,21 +258,42 @@ class _Plan:
             model,
             self.faces.images(rows),
             part(self.targets, rows),
-            layer=self.layer,
+            layer=self.place.layer,
             method=self.question.method,
             batch_size=self.question.batch_size,
         )
 
 
-def _planned(run: TrainedRun, faces: ExplainedFaces, question: Question) -> _Plan:
-    """Find layer and cells by one face; what cannot be is refused before anything is written."""
+def _planned(
+    run: TrainedRun,
+    variant: str,
+    faces: ExplainedFaces,
+    question: Question,
+    places: dict[Any, _Place],
+) -> _Plan:
+    """Find layer and cells; what cannot be is refused before anything is written.
+
+    Args:
+        run: to explain.
+        variant: its name.
+        faces: of the run.
+        question: what is asked.
+        places: of the networks that were looked at already; runs of one network share theirs.
+    """
     targets = run_targets(run, faces, question)
-    model = load_model(run, question)
-    example = faces.images(slice(1))
+    network = OmegaConf.to_yaml(run.config.model), faces.size, len(run.classes)
+    if network not in places:
+        places[network] = _place(run, faces, question)
+    return _Plan(run, variant, faces, question, targets, places[network])
+
+
+def _place(run: TrainedRun, faces: ExplainedFaces, question: Question) -> _Place:
+    """Find layer and cells of a network by one face."""
+    model, example = load_model(run, question), faces.images(slice(1))
     layer = network_layers(model, example, question.layer, question.method)
-    plan = _Plan(run, faces, question, targets, layer, (0, 0))
-    cells = plan.maps(model, slice(1)).values.shape[1:]
-    return _Plan(run, faces, question, targets, layer, (cells[0], cells[1]))
+    nothing = torch.zeros(1, dtype=torch.int64)
+    maps = class_maps(model, example, nothing, layer=layer, method=question.method)
+    return _Place(layer, (maps.values.shape[1], maps.values.shape[2]))
 
 
 def run_targets(run: TrainedRun, faces: ExplainedFaces, question: Question) -> Targets:
@@ -288,7 +342,7 @@ def _settled(
 
 def _explain(
     plan: _Plan,
-    regions: Regions,
+    measured: "_Measured",
     file: Path,
     write: Callable[[pd.DataFrame], None],
     advance: Callable[[int], None],
@@ -301,31 +355,68 @@ def _explain(
         rows = plan.run.predictions_of(faces.split).set_index("id", drop=False)
         written = rows.loc[faces.table.rows["id"]]
     layer = ""
-    measured = _Measured(faces, regions)
-    with _maps_file(file, (len(faces), *plan.cells)) as append:
+    with _maps_file(file, (len(faces), *plan.place.cells)) as append:
         for start in range(0, len(faces), size):
             rows = slice(start, min(start + size, len(faces)))
             maps = plan.maps(model, rows)
             if written is not None:
                 logits = torch.from_numpy(maps.logits)
-                refuse_other_answers(plan.run, written.iloc[rows], logits)
+                _refuse_other_answers(plan.run, written.iloc[rows], logits)
             append(maps.values)
-            answers = _answers(plan, rows, maps).assign(regions=regions.source)
+            answers = _answers(plan, rows, maps).assign(regions=measured.source)
             write(answers.join(measured.of(maps.values, rows)))
             undefined += int((~maps.defined).sum())
             layer = plain_layer(maps.layer)
             advance(rows.stop - rows.start)
-    return ExplainedRun(plan.run, faces, layer, file, plan.cells, undefined)
+    cells = plan.place.cells
+    return ExplainedRun(plan.run, plan.variant, faces, layer, file, cells, undefined)
+
+
+def _refuse_other_answers(run: TrainedRun, written: pd.DataFrame, logits: torch.Tensor) -> None:
+    """Refuse images (or weights) that give other probabilities than the run has written down.
+
+    Args:
+        run: that was evaluated on these faces.
+        written: their rows of its predictions, N.
+        logits: (N, classes).
+
+    Raises:
+        DataError: if one differs by more than a tenth.
+    """
+    expected = written[[f"p_{name}" for name in run.classes]].to_numpy()
+    differ = np.abs(logits.softmax(1).numpy() - expected).max(axis=1) > _TOLERANCE
+    if differ.any():
+        raise DataError(
+            f"{differ.sum()} of {len(written)} faces get other probabilities than {run.folder} has "
+            f"in its predictions, the first is {written['id'][differ].iloc[0]}",
+            "the images and the weights that it was evaluated with",
+            "put them back, or train again with the images that are there",
+        )
 
 
 class _Measured:
-    """Attention of faces; the masks of a template are made once."""
+    """Attention of faces; the masks of a template, or of few faces, are made once."""
 
     def __init__(self, faces: ExplainedFaces, regions: Regions) -> None:
         self._faces, self._regions = faces, regions
         height, width = faces.size
         self._some = max(1, _MASKED // (height * width * len(regions.merged)))
         self._shared = regions.of(faces, slice(1)) if regions.source == "template" else None
+        self._kept: RegionMasks | None = None
+
+    @property
+    def source(self) -> Source:
+        """From what the regions are known."""
+        return self._regions.source
+
+    def _masks(self, rows: slice) -> RegionMasks:
+        """Return the masks of some faces; those of few faces are the same for the next run."""
+        if len(self._faces) > _KEPT * self._some:
+            return self._regions.of(self._faces, rows)
+        if self._kept is None:
+            self._kept = self._regions.of(self._faces, slice(len(self._faces)))
+        kept = self._kept
+        return replace(kept, masks=kept.masks[rows], face=kept.face[rows])
 
     def of(self, maps: NDArray[np.float32], rows: slice) -> pd.DataFrame:
         """Return a row for each of these faces."""
@@ -335,7 +426,7 @@ class _Measured:
         for start in range(rows.start, rows.stop, self._some):
             some = slice(start, min(start + self._some, rows.stop))
             own = maps[some.start - rows.start : some.stop - rows.start]
-            parts.append(attention(own, self._regions.of(self._faces, some)))
+            parts.append(attention(own, self._masks(some)))
         return pd.concat(parts, ignore_index=True)
 
 
@@ -347,7 +438,7 @@ def _answers(plan: _Plan, rows: slice, maps: Maps) -> pd.DataFrame:
     probabilities = torch.from_numpy(maps.logits).softmax(1).numpy()
     columns: dict[str, Any] = {
         "run": run.name,
-        "variant": str(run.config.bias.variant),
+        "variant": plan.variant,
         "seed": int(run.config.seed),
         "id": given["id"].to_numpy(object),
         "label": given["label"].to_numpy(object),

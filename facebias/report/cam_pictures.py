@@ -1,7 +1,7 @@
 """Pages of faces with their maps: single faces under each model, means of groups, differences."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from facebias.data.predictions import PROBABILITY
 from facebias.fairness.valence import VALENCES
 from facebias.pictures import PALE, font, wrapped
 from facebias.report.cam_maps import ExplainedRun
-from facebias.report.cam_page import Page, box_of, columns_at, enlarged, painted
+from facebias.report.cam_page import SIDE, Page, box_of, columns_at, enlarged, painted
 from facebias.report.figures import BLUE, GRAY, ORANGE
 from facebias.runs.explained import ExplainedFaces
 
@@ -28,7 +28,7 @@ MOST_RUNS = 8
 """Models beside each other on a page; of more the first of each variant come first."""
 
 _MARGIN, _GAP, _LABEL, _HEAD, _LINE, _CAPTION = 24, 12, 110, 84, 17, 44
-_NARROWEST, _WIDEST_LABEL = 820, 230
+_NARROWEST, _WIDEST_LABEL, _WIDEST_FACE = 780, 230, 240
 _MOST_GROUPS, _MOST_PAIRS = 12, 6
 _CHUNK = 64  # faces in memory together
 _ORDER = ("neutral", "positive", "negative")
@@ -46,7 +46,7 @@ def shown_runs(runs: Sequence[ExplainedRun]) -> list[ExplainedRun]:
 
 
 def draw_faces(
-    runs: Sequence[ExplainedRun],
+    runs: Mapping[str, ExplainedRun],
     attention: pd.DataFrame,
     path: Path,
     *,
@@ -63,8 +63,8 @@ def draw_faces(
     over the groups, and the same for every model.
 
     Args:
-        runs: as `facebias.report.cam_maps.explain_runs` returns them.
-        attention: the rows of all runs.
+        runs: the models to draw by their names, no more than 8.
+        attention: the rows of these runs.
         path: of the files, without a suffix.
         words: what the maps are, for the line below the title.
         per_label: faces of each class, or of each valence where there are fewer.
@@ -74,30 +74,32 @@ def draw_faces(
     Returns:
         The files.
     """
-    first, chosen = runs[0], _chosen(runs[0], per_label, seed, valences)
-    shown, places = shown_runs(runs), chosen["position"].to_numpy(np.int64)
+    first = next(iter(runs.values()))
+    chosen = _chosen(first, per_label, seed, valences)
+    places = chosen["position"].to_numpy(np.int64)
     faces = first.faces.pixels(places)
-    wide, high = box_of(faces)
     said = [_said_of(face, first, valences) for face in chosen.to_dict(orient="records")]
     label = _label([text for lines in said for text, _ in lines])
-    columns = columns_at(["", *shown], _MARGIN + label, wide + _GAP)
+    side = _side(1 + len(runs), label)
+    wide, high = box_of(faces, side)
+    columns = columns_at(["", *runs], _MARGIN + label, wide + _GAP)
     page, top = _begun(
-        "Where each model looks on the same faces",
-        words,
-        ["the face", *(run.name for run in shown)],
+        "The same faces under each model",
+        f"{words}; below, in gray: the class that is explained, where it is not the answer",
+        ["the face", *runs],
         (wide, high + _CAPTION + _GAP),
         len(chosen),
         label,
     )
     _legend(page, colour_bar(36, 360), "0", "1", "share of the map's highest value")
-    plain = enlarged(faces)
+    plain = enlarged(faces, side)
     step = high + _CAPTION + _GAP
     for number, lines in enumerate(said):
         _lines(page, top + number * step + high / 2, lines, label)
         page.picture(columns[0], top + number * step, plain[number], wide, high)
-    for run, left in zip(shown, columns[1:], strict=True):
+    for run, left in zip(runs.values(), columns[1:], strict=True):
         own = attention[attention["run"] == run.name].set_index("id").loc[chosen["id"]]
-        overlays = painted(run.faces.pixels(places), run.read_maps(places))
+        overlays = painted(run.faces.pixels(places), run.read_maps(places), side)
         for number, answer in enumerate(own.to_dict(orient="records")):
             page.picture(left, top + number * step, overlays[number], wide, high)
             _answer(page, left, top + number * step + high, wide, answer)
@@ -150,7 +152,7 @@ def _answer(page: Page, left: float, top: float, wide: float, answer: Mapping[st
     target = str(answer["target"])
     if target != said:
         explained = f"{target} {float(str(answer[f'{PROBABILITY}{target}'])):.2f}"
-        page.words(left, top + 26, f"explained: {explained}", size=11, colour=PALE, room=room)
+        page.words(left, top + 26, explained, size=11, colour=PALE, room=room)
 
 
 def _begun(
@@ -201,6 +203,12 @@ def _label(names: Sequence[str]) -> float:
     return float(min(max(longest + _GAP, _LABEL), _WIDEST_LABEL))
 
 
+def _side(columns: int, label: float) -> int:
+    """Return the pixels along the longer side of a face: few columns fill a narrow page."""
+    room = (_NARROWEST - 2 * _MARGIN - label) / columns - _GAP
+    return int(np.clip(room, SIDE, _WIDEST_FACE))
+
+
 def _legend(page: Page, bar: UInt8, low: str, high: str, meaning: str) -> None:
     """Draw a bar of colours at the top right."""
     left, wide = page.width - _MARGIN - 210, 180
@@ -215,15 +223,17 @@ class GroupMaps:
     """Means over the faces of groups.
 
     Attributes:
+        models: names of the M runs, or of several runs each.
         names: of the G groups, "gender: female"; the first is all faces.
-        counts: (runs, G), faces with a map.
-        maps: for each run (G, h, w): the mean of the maps as they are shown, 0..1; NaN where a
+        counts: (M, G), faces with a map.
+        maps: for each model (G, h, w): the mean of the maps as they are shown, 0..1; NaN where a
             group has none.
-        densities: for each run (G, h, w): the same of maps that are divided by their mean, so that
-            1 is what an even map has.
+        densities: for each model (G, h, w): the same of maps that are divided by their mean, so
+            that 1 is what an even map has.
         faces: (G, H, W, C), uint8, the mean face of each group.
     """
 
+    models: tuple[str, ...]
     names: tuple[str, ...]
     counts: npt.NDArray[np.int64]
     maps: list[FloatArray]
@@ -247,7 +257,36 @@ def mean_maps(runs: Sequence[ExplainedRun]) -> GroupMaps:
         counts.append(seen.astype(np.int64))
         maps.append(sums / divisor)
         densities.append(dense / divisor)
-    return GroupMaps(names, np.stack(counts), maps, densities, _mean_faces(runs[0].faces, members))
+    found = tuple(run.name for run in runs)
+    faces = _mean_faces(runs[0].faces, members)
+    return GroupMaps(found, names, np.stack(counts), maps, densities, faces)
+
+
+def joined_means(means: GroupMaps, models: Mapping[str, Sequence[str]]) -> GroupMaps:
+    """Return the means of several runs each, all runs alike; their faces are those of the fewest.
+
+    Args:
+        means: of runs.
+        models: for each name the runs, whose maps have the same cells.
+    """
+    places = [[means.models.index(run) for run in runs] for runs in models.values()]
+
+    def joined(values: Sequence[FloatArray]) -> list[FloatArray]:
+        return [np.asarray(np.mean([values[place] for place in own], axis=0)) for own in places]
+
+    counts = np.stack([means.counts[own].min(axis=0) for own in places])
+    maps, densities = joined(means.maps), joined(means.densities)
+    return replace(means, models=tuple(models), counts=counts, maps=maps, densities=densities)
+
+
+def variant_runs(runs: Sequence[ExplainedRun]) -> dict[str, list[str]]:
+    """Return the names of the runs of each variant, which is named with how many it has."""
+    names = pd.Series([run.name for run in runs])
+    members = names.groupby([run.variant for run in runs], sort=False).agg(list)
+    return {
+        name if len(own) == 1 else f"{name} (mean of {len(own)})": own
+        for name, own in members.items()
+    }
 
 
 def _members(faces: ExplainedFaces) -> tuple[tuple[str, ...], FloatArray]:
@@ -289,14 +328,11 @@ def _mean_faces(faces: ExplainedFaces, members: FloatArray) -> UInt8:
     return means
 
 
-def draw_means(
-    runs: Sequence[ExplainedRun], means: GroupMaps, path: Path, *, words: str, min_group: int
-) -> list[Path]:
+def draw_means(means: GroupMaps, path: Path, *, words: str, min_group: int) -> list[Path]:
     """Draw the mean map of each group and model over the group's mean face.
 
     Args:
-        runs: whose means these are.
-        means: of all runs, in the same order.
+        means: of the models to draw.
         path: of the files, without a suffix.
         words: what the maps are.
         min_group: a group of fewer faces has no say in where the colours end.
@@ -304,29 +340,28 @@ def draw_means(
     Returns:
         The files.
     """
-    shown = shown_runs(runs)
-    wide, high = box_of(means.faces)
-    step = high + _LINE + _GAP
     label = _label([part for name in means.names for part in name.split(": ")])
+    side = _side(1 + len(means.models), label)
+    wide, high = box_of(means.faces, side)
+    step = high + _LINE + _GAP
     page, top = _begun(
         "Where each model looks on average",
         f"The mean of the maps over the mean face; {words}",
-        ["mean face", *(run.name for run in shown)],
+        ["mean face", *means.models],
         (wide, step),
         len(means.names),
         label,
     )
     highest = _highest(means.maps, means, min_group)
     _legend(page, colour_bar(36, 360), "0", f"{highest:.2f}", "mean of maps that reach 1 each")
-    columns = columns_at(["", *shown], _MARGIN + label, wide + _GAP)
-    plain = enlarged(means.faces)
+    columns = columns_at(["", *means.models], _MARGIN + label, wide + _GAP)
+    plain = enlarged(means.faces, side)
     for number, name in enumerate(means.names):
         _lines(page, top + number * step + high / 2, _named(name), label)
         page.picture(columns[0], top + number * step, plain[number], wide, high)
-    for run, left in zip(shown, columns[1:], strict=True):
-        place = list(runs).index(run)
-        overlays = painted(means.faces, means.maps[place] / highest)
-        for number, count in enumerate(means.counts[place]):
+    for maps, counts, left in zip(means.maps, means.counts, columns[1:], strict=True):
+        overlays = painted(means.faces, maps / highest, side)
+        for number, count in enumerate(counts):
             page.picture(left, top + number * step, overlays[number], wide, high)
             said = _counted(int(count), min_group)
             page.words(left, top + number * step + high + 3, said, size=11, colour=PALE, room=wide)
@@ -353,26 +388,22 @@ def _highest(values: Sequence[FloatArray], means: GroupMaps, min_group: int) -> 
     return float(found.max()) if found.size else 1.0
 
 
-def draw_differences(
-    runs: Sequence[ExplainedRun], means: GroupMaps, path: Path, *, words: str, min_group: int
-) -> list[Path]:
+def draw_differences(means: GroupMaps, path: Path, *, words: str, min_group: int) -> list[Path]:
     """Draw where one model's maps have more than another's, for each group.
 
-    Of several variants the means over their runs are compared, else the runs. Before, each map is
-    divided by its own mean: a difference of 1 is as much as an even map has there, and the
-    differences of a picture add up to 0.
+    Before, each map is divided by its own mean: a difference of 1 is as much as an even map has
+    there, and the differences of a picture add up to 0.
 
     Args:
-        runs: whose means these are.
-        means: of all runs, in the same order.
+        means: of the models that are compared.
         path: of the files, without a suffix.
         words: what the maps are.
         min_group: a group of fewer faces has no say in where the colours end.
 
     Returns:
-        The files; none for one run.
+        The files; none for one model.
     """
-    models = _models(runs, means)
+    models = _alike(means)
     every = list(combinations(models, 2))
     if not every:
         return []
@@ -381,8 +412,10 @@ def draw_differences(
         some = f"; {len(pairs)} of {len(every)} pairs"
     apart = [models[one] - models[other] for one, other in pairs]
     bound = _highest(apart, means, min_group)
-    wide, high = box_of(means.faces)
-    step, label = high + 2 * _GAP, _label([name for pair in pairs for name in pair])
+    label = _label([name for pair in pairs for name in pair])
+    side = _side(len(means.names), label)
+    wide, high = box_of(means.faces, side)
+    step = high + 2 * _GAP
     page, top = _begun(
         "Where models look differently",
         "Differences of mean maps, each divided by its mean, over the mean face in gray: 1 is as "
@@ -395,7 +428,7 @@ def draw_differences(
     ends = (f"-{bound:.1f}", f"+{bound:.1f}")
     ramp = np.broadcast_to(np.linspace(-1, 1, 360), (36, 360))
     _legend(page, _diverging(ramp), *ends, "the second has more – the first has more")
-    large = enlarged(means.faces)
+    large = enlarged(means.faces, side)
     columns = columns_at(means.names, _MARGIN + label, wide + _GAP)
     _lines(page, top + high / 2, [("mean face", True)], label)
     fewest = means.counts.min(axis=0)
@@ -414,19 +447,13 @@ def draw_differences(
     return page.save(path)
 
 
-def _models(runs: Sequence[ExplainedRun], means: GroupMaps) -> dict[str, FloatArray]:
-    """Return the mean density (G, h, w) of each variant, or of each run of the only one."""
-    finest = max((run.cells for run in runs), key=lambda cells: cells[0] * cells[1])
-    fine = [resize_maps(each.astype(np.float32), finest) for each in means.densities]
-    variants = list(dict.fromkeys(run.variant for run in runs))
-    if len(variants) == 1:
-        return {run.name: each.astype(np.float64) for run, each in zip(runs, fine, strict=True)}
-    found = {}
-    for variant in variants:
-        own = [each for run, each in zip(runs, fine, strict=True) if run.variant == variant]
-        name = variant if len(own) == 1 else f"{variant} (mean of {len(own)})"
-        found[name] = np.asarray(np.mean(own, axis=0, dtype=np.float64))
-    return found
+def _alike(means: GroupMaps) -> dict[str, FloatArray]:
+    """Return the mean density of each model in the same cells, (G, h, w)."""
+    finest = max(means.densities, key=lambda each: each[0].size).shape
+    return {
+        name: resize_maps(each.astype(np.float32), (finest[1], finest[2])).astype(np.float64)
+        for name, each in zip(means.models, means.densities, strict=True)
+    }
 
 
 def _shaded(values: FloatArray, face: UInt8) -> UInt8:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from facebias.files import whole_file, write_text
 from facebias.report.summary import decimal
+from facebias.report.tables import latex_text
 from facebias.runs.settings import telling_keys
 from facebias.runs.summary import FinishedRun
 
@@ -82,9 +83,7 @@ def write_folds(table: pd.DataFrame, folder: Path) -> None:
     """
     with whole_file(folder / TABLE) as temporary:
         table.to_csv(temporary, index=False)
-    shown = table.rename(columns=METRICS)
-    text = shown.to_latex(index=False, escape=True, float_format="%.3f", na_rep="--")
-    write_text(folder / LATEX, text)
+    write_text(folder / LATEX, latex_text(table.rename(columns=METRICS)))
 
 
 def printed_folds(table: pd.DataFrame, split: str) -> Table | None:

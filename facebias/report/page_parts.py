@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from facebias.report import audit_figures
+from facebias.report.card_figures import jpeg_url
 
+_LARGEST = 400_000  # bytes of a PNG on a page; a larger one is photos, of which a JPEG is small
+_NARROWEST = 640  # pixels below which a saved picture cannot be read
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
@@ -116,13 +120,24 @@ def save_pictures(
     pictures = [picture for part in parts for picture in part.pictures]
     for number, picture in enumerate(pictures):
         if isinstance(picture, SavedPicture):
-            embedded[picture] = EmbeddedPicture(embed(picture.file), 0)
+            embedded[picture] = _embed_saved(picture.file)
             continue
         path = folder / f"{number:02d}_{picture.name}"
         audit_figures.save(picture.figure, path)
         narrowest = int(69 * picture.figure.get_figwidth())
         embedded[picture] = EmbeddedPicture(embed(path.with_name(f"{path.name}.svg")), narrowest)
     return embedded
+
+
+def _embed_saved(file: Path) -> EmbeddedPicture:
+    """Return a picture that lies in a file already; large photos become a JPEG."""
+    if file.suffix == ".svg":
+        return EmbeddedPicture(embed(file), _NARROWEST)
+    with Image.open(file) as picture:
+        narrowest = min(picture.width, _NARROWEST)
+        if file.suffix == ".png" and file.stat().st_size > _LARGEST:
+            return EmbeddedPicture(jpeg_url(picture.convert("RGB")), narrowest)
+    return EmbeddedPicture(embed(file), narrowest)
 
 
 def embed(picture: Path) -> str:

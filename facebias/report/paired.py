@@ -5,45 +5,50 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
 from itertools import combinations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
 
-from facebias.fairness.crossed import Crossed, crossed_groups, estimate
+from facebias.fairness.crossed import (
+    CROSSED,
+    Contrast,
+    Counted,
+    Crossed,
+    SeedTerms,
+    contrast,
+    count_average,
+    decision_values,
+    join,
+    seed_terms,
+    seeds_of_variants,
+    touching_p,
+)
 from facebias.fairness.intervals import normal_critical
-from facebias.fairness.paired import compare_models
-from facebias.fairness.predictions import UNKNOWN
+from facebias.fairness.metrics import AVERAGES
+from facebias.fairness.paired import compare_places
+from facebias.fairness.predictions import UNKNOWN, Codes, GroupCodes, all_group_codes
 from facebias.fairness.settings import Settings
 from facebias.fairness.significance import holm, smallest_detectable
-from facebias.files import whole_file, write_json
 from facebias.report.paired_words import (
     CANNOT_TELL,
-    CROSSED,
     JOINT,
     NOT_COMPARED,
     SUPPORTED,
-    p_value,
-    points,
     sentence,
 )
-from facebias.report.summary import console_for_tables
-from facebias.runs.settings import differing_settings, telling_keys
-from facebias.runs.trained import TrainedRun, shared_attributes
+from facebias.runs.settings import bias_name, differing_settings, telling_keys
+from facebias.runs.trained import TrainedRun
 
-TABLE, REPORT = "paired_differences.csv", "paired_differences.json"
-SCHEMA_VERSION = 1
 METRICS = ("accuracy", "macro_recall")
 SCOPES = {"all": "all faces", "group": "groups", "gap": "gaps between groups"}
 """What a row is about, by its `kind`: each is a family of its own in each metric."""
 
-_SMALLEST_P = 1e-12
-_MOST_ROWS = 50  # on the console
+MOST_VARIANTS = 12
+"""Of more variants, groups are compared with those of the first alone; all faces of each two."""
+
 _COLUMNS = [
     *("first", "second", "first_seeds", "second_seeds", "kind", "attribute", "group", "against"),
     *("metric", "n", "units", "resampled", "first_value", "second_value", "difference"),
@@ -66,6 +71,26 @@ class Variant:
 
 
 @dataclass(frozen=True, eq=False)
+class VariantPair:
+    """Two variants, or two networks, that are compared.
+
+    Attributes:
+        first: one.
+        second: the other.
+        groups: whether groups are compared too, and not all faces alone.
+    """
+
+    first: Variant
+    second: Variant
+    groups: bool
+
+    @property
+    def networks(self) -> bool:
+        """Whether two single networks are compared."""
+        return len(self.first.runs) == len(self.second.runs) == 1
+
+
+@dataclass(frozen=True, eq=False)
 class _Contrast:
     """One comparison before its family is known.
 
@@ -73,11 +98,13 @@ class _Contrast:
         row: the columns that do not depend on the family.
         interval: from a confidence in (0, 1) to low and high.
         error: standard error of the difference.
+        crossed: what a comparison over seeds is made of; None for two networks.
     """
 
     row: dict[str, Any]
     interval: Callable[[float], tuple[float, float]]
     error: float
+    crossed: Contrast | None
 
 
 def find_variants(runs: Sequence[TrainedRun]) -> list[Variant]:
@@ -108,15 +135,42 @@ def find_variants(runs: Sequence[TrainedRun]) -> list[Variant]:
     ]
 
 
+def variant_pairs(variants: Sequence[Variant]) -> list[VariantPair]:
+    """Return each two variants; where one has one seed only, each two of their networks.
+
+    Of more than `MOST_VARIANTS`, groups are compared with those of the first variant alone: 50
+    runs with three attributes of eight groups would make a table of 270,000 rows, and a family in
+    which nothing could be told.
+
+    Args:
+        variants: in their order.
+    """
+    few = len(variants) <= MOST_VARIANTS
+    found = []
+    for first, second in combinations(variants, 2):
+        groups = few or first is variants[0]
+        if min(len(first.runs), len(second.runs)) > 1:
+            found.append(VariantPair(first, second, groups))
+            continue
+        for one, other in product(first.runs, second.runs):
+            networks = [Variant(run.name, (run,)) for run in (one, other)]
+            found.append(VariantPair(networks[0], networks[1], groups))
+    return found
+
+
 def _name(
     chosen: Mapping[str, str], repeated: Sequence[str], runs: Sequence[TrainedRun], folds: bool
 ) -> str:
     """Name a variant by the settings that tell it from the others."""
     if len(runs) == 1:
         return runs[0].name
-    words = [value if key == "bias.variant" else f"{key} {value}" for key, value in chosen.items()]
+    words = [
+        bias_name(value) if key == "bias.variant" else f"{key} {value}"
+        for key, value in chosen.items()
+    ]
     fold, times = repeated
-    name = ", ".join([*(words or [str(runs[0].config.bias.variant)]), *[f"fold {fold}"] * folds])
+    words = words or [bias_name(runs[0].config.bias.variant)]
+    name = ", ".join([*words, *[f"fold {fold}"] * folds])
     return name if times == "0" else f"{name} ({int(times) + 1})"
 
 
@@ -160,13 +214,16 @@ def paired_differences(
         DataError: if the runs have not the same faces with the same labels and groups.
     """
     settings = settings or Settings()
-    found: list[_Contrast] = []
-    for first, second in combinations(variants, 2):
-        if min(len(first.runs), len(second.runs)) > 1:
-            found += _of_seeds(first, second, classes, attributes, settings)
-            continue
-        for one, other in product(first.runs, second.runs):
-            found += _of_networks(one, other, classes, attributes, settings)
+    pairs = variant_pairs(variants)
+    if not pairs:
+        return pd.DataFrame(columns=_COLUMNS)
+    faces = _Faces(variants, classes, attributes, settings)
+    found = [
+        each
+        for pair in pairs
+        for each in (_of_networks if pair.networks else _of_seeds)(pair, faces)
+    ]
+    _add_p(found)
     families: dict[tuple[str, str], list[_Contrast]] = {}
     for each in found:
         if each.row["verdict"] != NOT_COMPARED:
@@ -207,70 +264,116 @@ def _leaves_out_0(low: float, high: float) -> bool:
     return low > 0 or high < 0
 
 
-def _of_networks(
-    first: TrainedRun,
-    second: TrainedRun,
-    classes: Sequence[str],
-    attributes: Mapping[str, Sequence[str]],
-    settings: Settings,
-) -> Iterator[_Contrast]:
-    """Yield the comparisons of two networks."""
+class _Faces:
+    """The faces, and what every run and variant says of them, each worked out once.
 
-    @cache
-    def at(level: float) -> pd.DataFrame:
-        models = first.rows, second.rows
-        return compare_models(*models, classes, attributes, settings=replace(settings, level=level))
+    Attributes:
+        rows: of the faces, N of them.
+        codes: of all faces, then of each attribute.
+        n_classes: how many there are.
+        settings: how groups are judged.
+    """
 
-    table = at(settings.level)
-    for place in table.index[table["metric"].isin(METRICS)]:
-        row = {str(key): value for key, value in table.loc[place].items()}
-        by_person = str(row["method"]).endswith("by person")
-        tested = math.isfinite(row["p"])
-        own = {
-            **{"first": first.name, "second": second.name, "first_seeds": 1, "second_seeds": 1},
-            "against": None if pd.isna(row["against"]) else row["against"],
-            "resampled": "none" if row["reason"] else "persons" if by_person else "faces",
-            "test": row["test"] if tested else "none" if row["reason"] else JOINT,
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        classes: Sequence[str],
+        attributes: Mapping[str, Sequence[str]],
+        settings: Settings,
+    ) -> None:
+        tables = [[run.rows for run in variant.runs] for variant in variants]
+        self.rows, predicted = seeds_of_variants(tables, classes, attributes)
+        runs = [run for variant in variants for run in variant.runs]
+        self._predicted = {
+            id(run): each for run, each in zip(runs, np.concatenate(predicted), strict=True)
         }
-        error = (row["high"] - row["low"]) / 2 / normal_critical(settings.level)
-        yield _contrast(row | own, partial(_bounds, at, place), error, settings)
+        self.codes = all_group_codes(self.rows.table, attributes, ())
+        self.n_classes, self.settings = len(classes), settings
+        self._counted = {
+            (codes.attribute, metric): count_average(
+                metric, self.rows, codes, self.n_classes, settings.min_class
+            )
+            for codes in self.codes
+            for metric in METRICS
+        }
+        self._terms: dict[tuple[Any, ...], SeedTerms] = {}
+
+    def predicted(self, variant: Variant) -> Codes:
+        """Return what the R runs of a variant predict, shape (R, N)."""
+        return np.stack([self._predicted[id(run)] for run in variant.runs])
+
+    def crossed(self, pair: VariantPair, codes: GroupCodes, metric: str) -> Crossed:
+        """Return a metric of two variants in the groups of an attribute."""
+        counted = self._counted[codes.attribute, metric]
+        sides = [self._side(each, counted) for each in (pair.first, pair.second)]
+        return join(counted, sides)
+
+    def _side(self, variant: Variant, counted: Counted) -> SeedTerms:
+        key = (*(id(run) for run in variant.runs), counted.attribute, counted.metric)
+        if key not in self._terms:
+            found = decision_values(
+                AVERAGES[counted.metric],
+                self.rows.labels,
+                self.predicted(variant),
+                counted,
+                self.n_classes,
+            )
+            self._terms[key] = seed_terms(found, counted)
+        return self._terms[key]
+
+    def asked(self, pair: VariantPair) -> Sequence[GroupCodes]:
+        """Return the groups in which two variants are compared."""
+        return self.codes if pair.groups else self.codes[:1]
 
 
-def _bounds(at: Callable[[float], pd.DataFrame], place: int, level: float) -> tuple[float, float]:
-    row = at(level).loc[place]
-    return float(row["low"]), float(row["high"])
+def _of_networks(pair: VariantPair, faces: _Faces) -> Iterator[_Contrast]:
+    """Yield the comparisons of two networks."""
+    names = {"first": pair.first.name, "second": pair.second.name}
+    predicted = np.concatenate([faces.predicted(each) for each in (pair.first, pair.second)])
+    settings = faces.settings
+    for codes in faces.asked(pair):
+        for found in compare_places(
+            faces.rows, predicted, codes, faces.n_classes, settings, METRICS
+        ):
+            row = found.row
+            by_person = str(row["method"]).endswith("by person")
+            tested = math.isfinite(row["p"])
+            own = {
+                **names,
+                **{"first_seeds": 1, "second_seeds": 1},
+                "resampled": "none" if row["reason"] else "persons" if by_person else "faces",
+                "test": row["test"] if tested else "none" if row["reason"] else JOINT,
+            }
+            error = (row["high"] - row["low"]) / 2 / normal_critical(settings.level)
+            yield _contrast(row | own, found.interval, error, settings)
 
 
-def _of_seeds(
-    first: Variant,
-    second: Variant,
-    classes: Sequence[str],
-    attributes: Mapping[str, Sequence[str]],
-    settings: Settings,
-) -> Iterator[_Contrast]:
+def _of_seeds(pair: VariantPair, faces: _Faces) -> Iterator[_Contrast]:
     """Yield the comparisons of two variants with several seeds each."""
-    tables = [[run.rows for run in each.runs] for each in (first, second)]
-    names = {"first": first.name, "second": second.name}
-    for crossed in crossed_groups(tables, classes, attributes, (), settings, METRICS):
-        places: list[tuple[int, ...]] = [(group,) for group in crossed.shown()]
-        if crossed.attribute != "all":
-            places += combinations(crossed.eligible(settings.min_group), 2)
-        for place in places:
-            yield _crossed_contrast(crossed, place, names, settings)
+    names = {"first": pair.first.name, "second": pair.second.name}
+    for codes in faces.asked(pair):
+        for metric in METRICS:
+            crossed = faces.crossed(pair, codes, metric)
+            places: list[tuple[int, ...]] = [(group,) for group in crossed.shown()]
+            if crossed.attribute != "all":
+                places += combinations(crossed.eligible(faces.settings.min_group), 2)
+            for place in places:
+                yield _crossed_contrast(crossed, place, names, faces.settings)
 
 
 def _crossed_contrast(
     crossed: Crossed, place: tuple[int, ...], names: Mapping[str, str], settings: Settings
 ) -> _Contrast:
-    """Return one comparison over seeds and faces."""
+    """Return one comparison over seeds and faces; its p comes later."""
+    found = contrast(crossed, place)
+    difference = found.values[0] - found.values[1]
 
     def interval(level: float) -> tuple[float, float]:
-        half = estimate(crossed, place, level).half_width
+        half = found.half_width(level)
         return difference - half, difference + half
 
-    found = estimate(crossed, place, settings.level)
-    difference = found.values[0] - found.values[1]
     low, high = interval(settings.level)
+    units = "persons" if crossed.by_person else "faces"
     row = {
         **names,
         **{"first_seeds": int(crossed.seeds[0]), "second_seeds": int(crossed.seeds[1])},
@@ -279,30 +382,29 @@ def _crossed_contrast(
         "metric": crossed.metric,
         "n": int(crossed.n[[*place]].sum()),
         "units": int(crossed.units[[*place]].sum()),
-        "resampled": str(found.columns["method"]).removeprefix("crossed "),
+        "resampled": "none" if found.reason else f"seeds x {units}",
         **dict(zip(("first_value", "second_value"), found.values, strict=True)),
         **{"difference": difference, "low": low, "high": high},
         **{"only_first": math.nan, "only_second": math.nan},
-        "test": "none" if found.columns["reason"] else CROSSED,
-        "p": _crossed_p(crossed, place, abs(difference)),
-        "reason": found.columns["reason"],
+        **{"test": "none" if found.reason else CROSSED, "p": math.nan},
+        "reason": found.reason,
     }
-    error = math.hypot(found.columns["seed_error"], found.columns["face_error"])
-    return _contrast(row, interval, error, settings)
+    error = math.nan if found.reason else math.sqrt(sum(found.terms))
+    return _contrast(row, interval, error, settings, found)
 
 
-def _crossed_p(crossed: Crossed, place: tuple[int, ...], distance: float) -> float:
-    """Return 1 - the confidence at which the interval of a difference just touches 0."""
-    from scipy.optimize import brentq
-
-    def beyond(p: float) -> float:
-        return estimate(crossed, place, 1 - p).half_width - distance
-
-    if math.isnan(beyond(0.5)):
-        return math.nan
-    if beyond(_SMALLEST_P) <= 0:
-        return _SMALLEST_P
-    return float(brentq(beyond, _SMALLEST_P, 1.0))
+def _add_p(found: Sequence[_Contrast]) -> None:
+    """Add to comparisons over seeds 1 - the confidence at which their interval touches 0."""
+    tested = [each for each in found if each.crossed and not each.crossed.reason]
+    if not tested:
+        return
+    distance = np.array([abs(each.row["difference"]) for each in tested])
+    terms, freedom = (
+        np.array([getattr(each.crossed, name) for each in tested], np.float64)
+        for name in ("terms", "freedom")
+    )
+    for each, p in zip(tested, touching_p(terms, freedom, distance).tolist(), strict=True):
+        each.row["p"] = p
 
 
 def _contrast(
@@ -310,6 +412,7 @@ def _contrast(
     interval: Callable[[float], tuple[float, float]],
     error: float,
     settings: Settings,
+    crossed: Contrast | None = None,
 ) -> _Contrast:
     """Complete the columns that every comparison has before its family is known."""
     kind = "gap" if row["against"] is not None else "all" if row["attribute"] == "all" else "group"
@@ -323,100 +426,4 @@ def _contrast(
         **dict.fromkeys(("p_holm", "joint_low", "joint_high", "detectable"), math.nan),
         **{"family": "", "comparisons": 0},
     }
-    return _Contrast({**row, **own}, interval, error)
-
-
-def write_paired_differences(runs: Sequence[TrainedRun], folder: Path) -> pd.DataFrame:
-    """Write `paired_differences.csv` and `paired_differences.json`.
-
-    Args:
-        runs: as `facebias.runs.trained.load_runs` returns them.
-        folder: of the comparison.
-
-    Returns:
-        See `paired_differences`; no rows, and no files, where all runs are seeds of one variant.
-
-    Raises:
-        RunError: if a file cannot be written.
-        DataError: see `paired_differences`.
-    """
-    variants = find_variants(runs)
-    settings = Settings()
-    table = paired_differences(variants, runs[0].classes, shared_attributes(runs), settings)
-    if table.empty:
-        return table
-    with whole_file(folder / TABLE) as temporary:
-        table.to_csv(temporary, index=False)
-    write_json(folder / REPORT, _content(variants, table, settings))
-    return table
-
-
-def _content(
-    variants: Sequence[Variant], table: pd.DataFrame, settings: Settings
-) -> dict[str, Any]:
-    """Return variants and rows as JSON has them; what is undefined is null."""
-    plain = table.astype(object).where(table.notna(), None)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "settings": vars(settings),
-        "variants": [
-            {"name": each.name, "folders": [str(run.folder) for run in each.runs]}
-            for each in variants
-        ],
-        "differences": plain.to_dict(orient="records"),
-    }
-
-
-def print_paired(table: pd.DataFrame) -> None:
-    """Print the differences on all faces, what is supported of groups and gaps, and the words.
-
-    Args:
-        table: as `write_paired_differences` returns it.
-    """
-    console = console_for_tables()
-    if table.empty:
-        said = "All runs are seeds of one variant: facebias.summary says what they have in common."
-        console.print(said, highlight=False)
-        return
-    whole = table["kind"] == "all"
-    chosen = table[whole | (table["verdict"] == SUPPORTED)]
-    console.print(_printed(chosen.head(_MOST_ROWS)))
-    hidden = len(chosen) - _MOST_ROWS
-    if hidden > 0:
-        console.print(f"{hidden} more supported or of all faces in {TABLE}", highlight=False)
-    rest = table[~whole & (table["verdict"] == CANNOT_TELL)]
-    if len(rest):
-        console.print(
-            f"Not shown: {len(rest)} differences of groups and gaps of which it cannot be told "
-            f"({TABLE})",
-            highlight=False,
-        )
-    for said in table.loc[whole & (table["metric"] == "accuracy"), "says"].head(_MOST_ROWS):
-        console.print(f"- {said}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _printed(rows: pd.DataFrame) -> Table:
-    """Return the table to print: comparisons down, each two variants below their names."""
-    printed = Table(title="differences on the same faces, in points")
-    printed.add_column("first minus second", overflow="fold")
-    for name in ("faces", "metric", "difference [95 % interval]", "p (Holm)", "verdict"):
-        printed.add_column(name, justify="right", overflow="fold")
-    for (first, second), part in rows.groupby(["first", "second"], sort=False):
-        printed.add_section()
-        printed.add_row(f"{first} - {second}", style="bold")
-        for row in part.to_dict(orient="records"):
-            printed.add_row(*_printed_cells(row))
-    return printed
-
-
-def _printed_cells(row: Mapping[str, Any]) -> list[str]:
-    """Format one comparison."""
-    place = "all faces" if row["kind"] == "all" else f"{row['attribute']}: {row['group']}"
-    if row["kind"] == "gap":
-        place += f" - {row['against']}"
-    size = f"{points(row['difference'])} [{points(row['low'])}, {points(row['high'])}]"
-    metric = str(row["metric"]).replace("_", " ")
-    return [
-        *(place, f"{row['n']:,}", metric, size),
-        *(p_value(row["p_holm"]), str(row["verdict"])),
-    ]
+    return _Contrast({**row, **own}, interval, error, crossed)

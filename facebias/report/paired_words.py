@@ -6,17 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from facebias.fairness.crossed import BY_FACE, CROSSED
 from facebias.fairness.paired import BY_PERSON, MCNEMAR
 
 SUPPORTED, CANNOT_TELL, NOT_COMPARED = "supported", "cannot tell", "not compared"
 """The verdicts."""
 
-CROSSED, JOINT = "crossed seeds", "joint interval"
-"""What a verdict rests on, beside the tests of `facebias.fairness.paired`; the second has no p."""
+JOINT = "joint interval"
+"""What a verdict rests on where there is no p."""
 
 _TESTS = {
     MCNEMAR: "McNemar's exact test",
     BY_PERSON: "test over persons",
+    BY_FACE: "test over faces",
     CROSSED: "test over seeds and {units}",
 }
 
@@ -33,14 +35,14 @@ def sentence(row: Mapping[str, Any]) -> str:
     claim = _gap(row, told) if row["kind"] == "gap" else _claim(row, told)
     # A sentence about the better one counts from the worse one.
     sign = -1 if row["kind"] != "gap" and row["difference"] < 0 else 1
-    size = f"{points(sign * row['difference'])} points ({_interval(row, sign)})"
-    words = f"{_place(row)}, {claim} {size}; {_test(row, sign)}."
+    size = f"{points(sign * row['difference'])} points ({interval_words(row, sign)})"
+    words = f"{_place(row)}, {claim} {size}; {test_words(row, sign)}."
     if not told and math.isfinite(row["detectable"]):
         words += (
             f" About {points(row['detectable'])} points or more would have been found in four of "
             "five cases; less may be there."
         )
-    return f"{words} {_covers(row)}"
+    return f"{words} {covers(row)}"
 
 
 def points(value: float) -> str:
@@ -96,7 +98,7 @@ def _gap(row: Mapping[str, Any], told: bool) -> str:
     return f"it cannot be told whether the gap differs: {seen}, apart by"
 
 
-def _interval(row: Mapping[str, Any], sign: int, name: str = "") -> str:
+def interval_words(row: Mapping[str, Any], sign: int, name: str = "") -> str:
     """Format an interval of the difference, seen from the better one."""
     bounds = sorted(sign * row[f"{name}{side}"] for side in ("low", "high"))
     if not all(map(math.isfinite, bounds)):
@@ -105,7 +107,7 @@ def _interval(row: Mapping[str, Any], sign: int, name: str = "") -> str:
     return f"interval {low} to {high}"
 
 
-def _test(row: Mapping[str, Any], sign: int) -> str:
+def test_words(row: Mapping[str, Any], sign: int) -> str:
     """Say what was tested, and over how many comparisons."""
     count = row["comparisons"]
     if math.isfinite(row["p_holm"]):
@@ -113,12 +115,12 @@ def _test(row: Mapping[str, Any], sign: int) -> str:
         name = _TESTS[row["test"]].format(units=units)
         allowing = f", allowing for {count} comparisons" if count > 1 else ""
         return f"{name}{allowing}: p {_compared(row['p_holm'])}"
-    if not math.isfinite(row["joint_low"]):
+    if not math.isfinite(row.get("joint_low", math.nan)):
         return "no test"
-    return f"{_interval(row, sign, 'joint_')} allowing for {count} comparisons"
+    return f"{interval_words(row, sign, 'joint_')} allowing for {count} comparisons"
 
 
-def _covers(row: Mapping[str, Any]) -> str:
+def covers(row: Mapping[str, Any]) -> str:
     """Say what other draws the words hold for."""
     units = str(row["resampled"]).removeprefix("seeds x ")
     if units != row["resampled"]:

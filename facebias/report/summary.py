@@ -32,6 +32,7 @@ _FILES = {
     "answers.csv": "what is answered, and how confident; no labels, no accuracy",
     "cam/sheet.png": "where the network looks",
     "predictions.parquet": "probabilities of every face",
+    "found.csv": "in how many photos a face was found, by group (misses.csv: the others)",
     "split.parquet": "every face: its split, and why it is left out",
     "leaks.csv": "pairs of faces that leak, or of two labels (leaks.png shows some)",
     "composition.json": "train faces by label and group, before and after the bias",

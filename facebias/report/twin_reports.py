@@ -1,4 +1,4 @@
-"""Finished runs as twins: `twins.json`, `twins.csv`, and what the console says of them."""
+"""Variants as twins: do they differ in the chosen train faces alone?"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,19 +7,16 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
-from rich.table import Table
 
 from facebias.data.bag import drawn_faces
 from facebias.data.prepare import COMPOSITION_FILE, NORMALISATION_FILE
-from facebias.data.proof import nested
-from facebias.data.twins import TwinReport, Variant, twin_report
-from facebias.files import whole_file, write_json
-from facebias.report.summary import console_for_tables
+from facebias.data.twins import TwinReport, twin_report
+from facebias.data.twins import Variant as Trained
+from facebias.report.paired import Variant
 from facebias.runs.same_config import SAME_RESULTS
 from facebias.runs.settings import flat_settings
 from facebias.runs.trained import TrainedRun
 
-JSON, CSV = "twins.json", "twins.csv"
 # What variants may differ in, and where files lie: whether it is the same data, the faces say.
 _FREE = (
     *("bias", "remedy", "name", "sweep", "paths", "logger", "data.root", "data.reader.root"),
@@ -28,38 +25,64 @@ _FREE = (
 _FREE_ENDINGS = (".cache", ".file")
 
 
-def write_twins(runs: Sequence[TrainedRun], folder: Path) -> list[TwinReport]:
-    """Write `twins.json` and `twins.csv`: each run beside the first, are they twins?
+def twin_reports(variants: Sequence[Variant]) -> list[TwinReport]:
+    """Hold each variant beside the first: are they twins?
+
+    Of both, runs of the same seed are looked at, where there are such.
 
     Args:
-        runs: as `facebias.runs.trained.load_runs` returns them.
-        folder: of the comparison.
+        variants: as `facebias.report.paired.find_variants` returns them.
 
     Returns:
-        A report for every run but the first.
-
-    Raises:
-        RunError: if a file cannot be written.
+        A report for every variant but the first.
     """
-    first, *others = (_variant(run) for run in runs)
-    reports = [twin_report(first, other) for other in others]
-    write_json(folder / JSON, [_content(report) for report in reports])
-    with whole_file(folder / CSV) as temporary:
-        pd.DataFrame([row for report in reports for row in _rows(report)]).to_csv(
-            temporary, index=False
-        )
-    return reports
+    first, *others = variants
+    return [twin_report(*_sides(first, other)) for other in others]
 
 
-def _variant(run: TrainedRun) -> Variant:
+def _sides(first: Variant, second: Variant) -> Iterator[Trained]:
+    """Yield what two variants were trained with."""
+    seeds = [{int(run.config.seed): run for run in each.runs} for each in (first, second)]
+    shared = next((seed for seed in seeds[0] if seed in seeds[1]), None)
+    for variant, by_seed in zip((first, second), seeds, strict=True):
+        run = variant.runs[0] if shared is None else by_seed[shared]
+        yield _trained(run, variant.name)
+
+
+def unlike_seeds(variants: Sequence[Variant]) -> list[str]:
+    """Return the runs that were not trained on the same faces as the first one of their variant.
+
+    Args:
+        variants: as `facebias.report.paired.find_variants` returns them.
+
+    Returns:
+        Their names.
+    """
+    return [
+        run.name
+        for variant in variants
+        for run in variant.runs[1:]
+        if not _labels(run).equals(_labels(variant.runs[0]))
+    ]
+
+
+def _labels(run: TrainedRun) -> pd.Series:
+    """Return the labels that a run was trained on, by face."""
+    return _train(run).set_index("id")["label"].sort_index()
+
+
+def _train(run: TrainedRun) -> pd.DataFrame:
+    return run.faces[(run.faces["split"] == "train") & (run.faces["left_out"] == "")]
+
+
+def _trained(run: TrainedRun, name: str) -> Trained:
     composition = _read(run.folder / COMPOSITION_FILE)
-    train = run.faces[(run.faces["split"] == "train") & (run.faces["left_out"] == "")]
-    return Variant(
-        run.name,
+    return Trained(
+        name,
         run.faces,
         tuple(composition.get("attributes", ())),
         _read(run.folder / NORMALISATION_FILE),
-        _steps(len(drawn_faces(train)), run.config),
+        _steps(len(drawn_faces(_train(run))), run.config),
         flat_settings(run.config, _FREE, _FREE_ENDINGS),
     )
 
@@ -79,20 +102,19 @@ def _steps(faces: int, config: DictConfig) -> int:
     return epochs * (batches + 1 if rest > 1 else batches)
 
 
-def _content(report: TwinReport) -> dict[str, Any]:
-    return {
-        "first": report.first,
-        "second": report.second,
-        "twins": report.are_twins,
-        "sentence": report.sentence,
-        "shared": {"n": report.shared, "share": report.share, "relabelled": report.relabelled},
-        "answers": [vars(answer) for answer in report.answers],
-        "cells": {name: nested(cells) for name, cells in report.cells.items()},
-    }
+def twin_table(reports: Sequence[TwinReport]) -> pd.DataFrame:
+    """Return the answers of all reports: first, second, question, answer, detail, twins.
+
+    Args:
+        reports: as `twin_reports` returns them.
+    """
+    columns = ["first", "second", "question", "answer", "detail", "twins"]
+    return pd.DataFrame([row for each in reports for row in _rows(each)], columns=columns)
 
 
 def _rows(report: TwinReport) -> Iterator[dict[str, str]]:
-    pair = {"first": report.first, "second": report.second}
+    verdict = {True: "yes", False: "no", None: "not recorded"}[report.are_twins]
+    pair = {"first": report.first, "second": report.second, "twins": verdict}
     for answer in report.answers:
         yield {**pair, "question": answer.question, "answer": answer.word, "detail": answer.detail}
     yield {**pair, "question": "shared train faces", "answer": "", "detail": _shared(report)}
@@ -101,30 +123,3 @@ def _rows(report: TwinReport) -> Iterator[dict[str, str]]:
 def _shared(report: TwinReport) -> str:
     said = f"{report.shared:,} ({100 * report.share:.1f} % of the larger train set)"
     return said + (f", {report.relabelled:,} with another label" if report.relabelled else "")
-
-
-def print_twins(reports: Sequence[TwinReport]) -> None:
-    """Print the cells, the answers and the verdict of each pair."""
-    console = console_for_tables()
-    for report in reports:
-        console.print(_cells_table(report))
-        table = Table("asked", "answer", "detail", title=f"{report.first} and {report.second}")
-        for row in _rows(report):
-            table.add_row(row["question"], row["answer"], row["detail"])
-        console.print(table)
-        console.print(report.sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _cells_table(report: TwinReport) -> Table:
-    """Return the table to print: cells down; source and both variants across."""
-    table = Table("train faces", title="cells before the bias and after it")
-    for name in report.cells:
-        table.add_column(name, justify="right", overflow="fold")
-    columns = [cells.stack() for cells in report.cells.values()]
-    for label, group in columns[0].index:
-        table.add_row(
-            f"{label}, {group}", *(f"{int(column[label, group]):,}" for column in columns)
-        )
-    table.add_section()
-    table.add_row("total", *(f"{int(column.sum()):,}" for column in columns))
-    return table

@@ -18,6 +18,7 @@ from facebias.callbacks.stop_again import StopAgainCallback
 from facebias.config import build
 from facebias.data.augment import Augmentation
 from facebias.data.datamodule import FaceDataModule
+from facebias.data.found_faces import finder_checksum
 from facebias.data.images import FaceFormat
 from facebias.data.prepare import PreparedFaces, prepare_faces
 from facebias.data.readers.joined import join_side_table
@@ -85,9 +86,10 @@ def read_faces(config: DictConfig) -> FaceTable:
 
 
 def face_format(config: DictConfig) -> FaceFormat:
-    """Return height, width, channels and margin of the stored faces."""
+    """Return height, width, channels, margin and finder of the stored faces."""
     data = config.data
-    return FaceFormat(data.height, data.width, data.channels, data.margin)
+    finder = finder_checksum() if data.crop == "detect" else None
+    return FaceFormat(data.height, data.width, data.channels, data.margin, finder)
 
 
 def assemble_datamodule(

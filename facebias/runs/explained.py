@@ -18,6 +18,7 @@ from facebias.data.store import FaceStore
 from facebias.data.table import SPLITS, FaceTable
 from facebias.errors import ConfigError, DataError, RunError
 from facebias.runs.assemble import face_format, read_faces
+from facebias.runs.checkpoints import checkpoint_file
 from facebias.runs.finished import find_runs
 from facebias.runs.others import load_other_faces
 from facebias.runs.trained import TrainedRun, load_runs, refuse_unlike_faces
@@ -70,7 +71,8 @@ def load_explained(config: DictConfig) -> tuple[list[TrainedRun], list[Explained
         config: a checked `facebias.schemas.Cam`.
 
     Raises:
-        RunError: for runs that are not finished, or have not predicted the same faces.
+        RunError: for runs that are not finished, whose checkpoint is gone, or that have not
+            predicted the same faces.
         DataError: for faces that do not fit the runs, or none.
         ConfigError: for a device that is not there.
     """
@@ -78,6 +80,7 @@ def load_explained(config: DictConfig) -> tuple[list[TrainedRun], list[Explained
         raise ConfigError("device is cuda, and there is no GPU", "cpu", "leave device out")
     folders = find_runs(list(config.runs), None, Path(config.paths.outputs))
     runs = load_runs(folders, "explain", least=1, same_faces=False)
+    _refuse_without_weights(runs)
     split = config.faces if config.faces in SPLITS else None
     if split is not None:
         _refuse_absent(runs, split)
@@ -90,6 +93,37 @@ def load_explained(config: DictConfig) -> tuple[list[TrainedRun], list[Explained
     faces = [sizes[face_format(run.config)] for run in runs]
     _refuse_different(runs, faces)
     return runs, faces
+
+
+def explained_faces(runs: Sequence[TrainedRun], names: Sequence[str]) -> list[ExplainedFaces]:
+    """Return some of the faces that runs have predicted, for each run in its own size.
+
+    Args:
+        runs: with the same faces in the split that counts, as `load_runs` returns them.
+        names: ids of these faces.
+
+    Raises:
+        DataError: for faces that are gone, or cannot be read.
+        RunError: for a run whose checkpoint is gone.
+    """
+    _refuse_without_weights(runs)
+    sizes: dict[tuple[FaceFormat, str], ExplainedFaces] = {}
+    for run in runs:
+        key = face_format(run.config), run.results.headline_split
+        if key not in sizes:
+            found = _of_split(run, key[1], names, None, max_bad=0)
+            # Few faces that every run looks at: decoded once.
+            store = FaceStore(found.store.faces[:], found.store.crops, found.store.bad)
+            sizes[key] = replace(found, store=store)
+    faces = [sizes[face_format(run.config), run.results.headline_split] for run in runs]
+    _refuse_different(runs, faces)
+    return faces
+
+
+def _refuse_without_weights(runs: Sequence[TrainedRun]) -> None:
+    """Refuse runs without a checkpoint before anything is read."""
+    for run in runs:
+        checkpoint_file(run.folder, run.config.checkpoint.use)
 
 
 def _refuse_absent(runs: Sequence[TrainedRun], split: str) -> None:
@@ -108,20 +142,26 @@ def _faces(config: DictConfig, run: TrainedRun, split: str | None) -> ExplainedF
         prepared = load_other_faces(config, run.config).faces
         rows = prepared.table.used("test").reset_index(drop=True)
         return ExplainedFaces(prepared.table.with_rows(rows), prepared.store, None)
+    cache = Path(config.paths.cache).expanduser() if run.config.data.store == "disk" else None
+    return _of_split(run, split, run.predictions_of(split)["id"], cache, config.max_bad)
+
+
+def _of_split(
+    run: TrainedRun, split: str, names: Sequence[str], cache: Path | None, max_bad: int
+) -> ExplainedFaces:
+    """Return faces of the data that a run was trained with, read anew."""
     table = read_faces(run.config)
-    names = run.predictions_of(split)["id"]
     known = table.rows.set_index("id", drop=False)
-    missing = names[~names.isin(known.index)]
-    if len(missing):
+    missing = [name for name in names if name not in known.index]
+    if missing:
         raise DataError(
-            f"{table.root} has no face {missing.iloc[0]!r}, which {run.folder} was evaluated on",
+            f"{table.root} has no face {missing[0]!r}, which {run.folder} was evaluated on",
             "the data that the run was trained with",
             "put its images back, or train again with those that are there",
         )
-    rows = known.loc[names].reset_index(drop=True).assign(left_out="", split=split)
-    cache = Path(config.paths.cache).expanduser() if run.config.data.store == "disk" else None
+    rows = known.loc[list(names)].reset_index(drop=True).assign(left_out="", split=split)
     form = face_format(run.config)
-    stored, store = store_faces(table.with_rows(rows), form, cache, config.max_bad)
+    stored, store = store_faces(table.with_rows(rows), form, cache, max_bad)
     rows = stored.used().reset_index(drop=True)
     return ExplainedFaces(stored.with_rows(rows), store, split)
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from facebias.config import check
 from facebias.errors import ConfigError, RunError
-from facebias.runs.folder import CONFIG, STATUS, read_run
+from facebias.runs.folder import CONFIG, STATUS, read_run, refuse_unfinished
 from facebias.schemas import Train
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _finished(folders: Sequence[Path], name: str) -> list[Path]:
     done = []
     for folder in folders:
         try:
-            read_run(folder)
+            refuse_unfinished(folder)
         except RunError as error:
             logger.warning("left out: %s", error.found)
         else:

@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,9 +29,10 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
     """Own a run folder while the block lasts.
 
     Writes the resolved `config.yaml`, `environment.json`, and `status.json`: running, then done
-    or failed with the reason. A folder whose run failed or was killed goes on: `environment.json`
-    stays that of the first start, and `status.json` lists the restarts. Where that run has saved a
-    checkpoint, the configuration must be the same; where it has not, it begins anew.
+    or failed with the reason, and the CPU seconds of all starts that have ended by themselves. A
+    folder whose run failed or was killed goes on: `environment.json` stays that of the first start,
+    and `status.json` lists the restarts. Where that run has saved a checkpoint, the configuration
+    must be the same; where it has not, it begins anew.
 
     Args:
         folder: made if need be.
@@ -42,15 +44,16 @@ def open_run(folder: Path, config: DictConfig) -> Iterator[Path]:
     """
     lock = _locked(folder)
     try:
+        spent = _spent() - _last_status(folder).get("cpu_seconds", 0.0)
         restarts = _begin_or_go_on(folder, config)
         _set_status(folder, "running", restarts)
         try:
             with log_file(folder / LOG):
                 yield folder
         except BaseException as error:
-            _set_failed(folder, restarts, error)
+            _set_failed(folder, restarts, error, _spent() - spent)
             raise
-        _set_status(folder, "done", restarts)
+        _set_status(folder, "done", restarts, seconds=_spent() - spent)
     finally:
         lock.release()
 
@@ -227,11 +230,11 @@ def _at_work(folder: Path) -> bool:
     return False
 
 
-def read_run(folder: Path) -> DictConfig:
-    """Return the configuration of a finished run.
+def refuse_unfinished(folder: Path) -> None:
+    """Refuse a folder that is no run's, or whose run is not done.
 
     Raises:
-        RunError: if the folder is no run's, or the run is not done.
+        RunError: if it is such a one.
     """
     if not (folder / CONFIG).is_file() or not (folder / STATUS).is_file():
         raise RunError(
@@ -246,6 +249,15 @@ def read_run(folder: Path) -> DictConfig:
             "a run that is done",
             "run its training again",
         )
+
+
+def read_run(folder: Path) -> DictConfig:
+    """Return the configuration of a finished run.
+
+    Raises:
+        RunError: if the folder is no run's, or the run is not done.
+    """
+    refuse_unfinished(folder)
     config = OmegaConf.load(folder / CONFIG)
     if not isinstance(config, DictConfig):
         raise RunError(f"{folder / CONFIG} holds a list", "a mapping of keys to values")
@@ -253,9 +265,15 @@ def read_run(folder: Path) -> DictConfig:
 
 
 def _set_status(
-    folder: Path, status: str, restarts: list[dict[str, Any]], reason: str | None = None
+    folder: Path,
+    status: str,
+    restarts: list[dict[str, Any]],
+    reason: str | None = None,
+    seconds: float | None = None,
 ) -> None:
     content: dict[str, Any] = {"status": status, "at": _now()}
+    if seconds is not None:
+        content["cpu_seconds"] = round(seconds, 1)
     if reason is not None:
         content["reason"] = reason
     if restarts:
@@ -263,9 +281,19 @@ def _set_status(
     write_json(folder / STATUS, content)
 
 
-def _set_failed(folder: Path, restarts: list[dict[str, Any]], error: BaseException) -> None:
+def _set_failed(
+    folder: Path,
+    restarts: list[dict[str, Any]],
+    error: BaseException,
+    seconds: float | None = None,
+) -> None:
     with suppress(RunError):  # a full disk takes no status either; the error itself matters
-        _set_status(folder, "failed", restarts, _reason(error))
+        _set_status(folder, "failed", restarts, _reason(error), seconds)
+
+
+def _spent() -> float:
+    """Return the seconds that this process and its ended children were at work on processors."""
+    return sum(os.times()[:4])
 
 
 def _now() -> str:

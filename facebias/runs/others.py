@@ -25,6 +25,8 @@ from facebias.data.table import UNKNOWN, FaceTable
 from facebias.errors import DataError
 from facebias.runs.assemble import face_format, run_constants
 
+_CHECK = "check faces: a folder of images, of class folders or of generated faces, or a table"
+
 
 def load_other_faces(config: DictConfig, trained: DictConfig) -> FaceDataModule:
     """Read and store the faces of a prediction; all of them count as test faces.
@@ -39,10 +41,12 @@ def load_other_faces(config: DictConfig, trained: DictConfig) -> FaceDataModule:
     table = _read(config, trained)
     table = table.with_rows(table.rows.assign(split="test"))
     cache = Path(config.paths.cache).expanduser() if trained.data.store == "disk" else None
-    table, store = store_faces(table, face_format(trained), cache, config.max_bad)
+    form = face_format(trained)
+    table, store = store_faces(table, form, cache, config.max_bad)
     nothing = PixelStatistics(np.zeros(0, np.float32), np.zeros(0, np.float32))
     bias = AllFaces(trained.bias.variant)
-    faces = PreparedFaces(table, store, nothing, table.cells("train"), bias)
+    detected = form.finder is not None
+    faces = PreparedFaces(table, store, nothing, table.cells("train"), bias, detected=detected)
     return FaceDataModule(
         faces,
         augmentation=None,
@@ -66,14 +70,13 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
     if is_generated(faces):
         table = _read_generated(faces, trained, asked)
     elif faces.is_dir():
-        table = read_class_folders(
-            str(faces),
-            classes,
-            attributes,
-            label_map=label_map,
-            columns=columns,
-            provenance=provenance,
-        )
+        names = {"label_map": label_map, "columns": columns, "provenance": provenance}
+        try:
+            table = read_class_folders(str(faces), classes, attributes, **names)
+        except DataError as error:
+            if "data.root" not in error.todo:
+                raise
+            raise DataError(error.found, error.expected, _CHECK) from error  # keys of a training
     elif faces.is_file():
         attributes = asked or _in_table(of_run, faces, columns)
         place = (str(faces), str(faces.parent))

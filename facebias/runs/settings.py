@@ -19,6 +19,15 @@ _WITHOUT_EFFECT = (
 _SPEAKING = ("bias.variant", "bias.dose", "model.name", "data.bag", "name")
 
 
+def bias_name(variant: str) -> str:
+    """Return what tables and pages call a bias.
+
+    >>> bias_name("positive"), bias_name("none")
+    ('positive', 'no bias')
+    """
+    return "no bias" if variant == "none" else variant
+
+
 def flat_settings(
     config: DictConfig, free: Collection[str] = (), endings: tuple[str, ...] = ()
 ) -> dict[str, Any]:

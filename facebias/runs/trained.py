@@ -6,24 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from omegaconf import DictConfig
 
-from facebias.config import build
 from facebias.data.bag import drawn_faces
-from facebias.data.images import BadImageError, decode_face
 from facebias.data.prepare import SPLIT_FILE
 from facebias.data.remedy import loss_shares
-from facebias.data.table import SPLITS, UNKNOWN, FaceTable
-from facebias.errors import DataError, RunError
+from facebias.data.table import SPLITS, UNKNOWN
+from facebias.errors import RunError
 from facebias.models.classifier import FaceClassifier
 from facebias.report.results import RunResults, read_results
-from facebias.runs.assemble import assemble_classifier, face_format
+from facebias.runs.assemble import assemble_classifier
 from facebias.runs.checkpoints import checkpoint_file
 from facebias.runs.finished import read_train_config
+from facebias.runs.settings import bias_name
 
 
 @dataclass(frozen=True)
@@ -86,36 +83,6 @@ class TrainedRun:
         train = drawn_faces(rows[(rows["split"] == "train") & (rows["left_out"] == "")])
         balanced = self.config.classifier.get("class_weights") == "balanced"
         return loss_shares(train, self.classes, balanced=balanced)
-
-    def images(self, names: Sequence[str]) -> npt.NDArray[np.uint8]:
-        """Return the images of faces (N, H, W, C), 0..255, as the network saw them.
-
-        Args:
-            names: ids of N faces.
-
-        Raises:
-            DataError: if one is not among the run's data any more, or cannot be decoded.
-        """
-        table: FaceTable = build(self.config.data.reader)
-        sources = dict(zip(table.rows["id"], table.rows["source"], strict=True))
-        missing = [name for name in names if name not in sources]
-        if missing:
-            raise DataError(
-                f"{table.root} has no face {missing[0]!r}, which {self.folder} was evaluated on",
-                "the data that the run was trained with",
-                "put its images back, or train again with those that are there",
-            )
-        return np.stack([self._image(table.root / sources[name]) for name in names])
-
-    def _image(self, file: Path) -> npt.NDArray[np.uint8]:
-        try:
-            return decode_face(file, face_format(self.config)).pixels
-        except BadImageError as error:
-            raise DataError(
-                f"{file}, which {self.folder} was evaluated on, cannot be read: {error.reason}",
-                "the data that the run was trained with",
-                "put the image back, or train again without it",
-            ) from error
 
     def model(self) -> FaceClassifier:
         """Return the network with the weights that the run was evaluated with, in evaluation.
@@ -226,7 +193,7 @@ def _names(configs: Iterable[DictConfig]) -> Iterator[str]:
     for config in configs:
         bag = "" if config.data.bag is None else f", bag {config.data.bag}"
         fold = f", fold {config.data.fold}" if folded else ""
-        given.append(f"{config.bias.variant}, seed {config.seed}{bag}{fold}")
+        given.append(f"{bias_name(config.bias.variant)}, seed {config.seed}{bag}{fold}")
         number = given.count(given[-1])
         yield given[-1] if number == 1 else f"{given[-1]} ({number})"
 

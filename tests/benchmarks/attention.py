@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from facebias.data.store import FaceStore
@@ -30,6 +31,7 @@ from facebias.runs.explained import ExplainedFaces
 
 _SIDE, _BATCH, _ROUNDS = 112, 32, 3
 _CLASSES = ("happy", "neutral", "sad")
+VARIANTS = {"none": "none"}
 
 
 class Classifier(nn.Module):
@@ -75,7 +77,7 @@ def made_faces(folder: Path, count: int, landmarks: bool) -> ExplainedFaces:
 
 def made_run(model: nn.Module) -> Any:  # noqa: ANN401 - stands in for a finished run
     """Return what is asked of a finished run."""
-    config = SimpleNamespace(bias=SimpleNamespace(variant="none"), seed=0)
+    config = OmegaConf.create({"model": {}, "seed": 0})
     return SimpleNamespace(name="none", config=config, classes=_CLASSES, model=lambda: model)
 
 
@@ -135,7 +137,7 @@ def main() -> None:
             ratios = []
             for _ in range(_ROUNDS):  # in turn, so that a busy spell hits both
                 plain = seconds(lambda: forward(model, faces))  # noqa: B023 - called at once
-                full = seconds(lambda: explain_runs([run], [faces], question, folder))  # noqa: B023
+                full = seconds(lambda: explain_runs([run], [faces], question, folder, VARIANTS))  # noqa: B023
                 ratios.append(plain / full)
             middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
             source = "landmarks" if landmarks else "a template"
@@ -149,7 +151,7 @@ def main() -> None:
                 forward(small, made_faces(folder, _BATCH, landmarks))
                 before = memory()
                 with watched(peaks):
-                    explain_runs([made_run(small)], [faces], question, folder)
+                    explain_runs([made_run(small)], [faces], question, folder, VARIANTS)
                 peaks[-1] -= before
             few, all_of_them = peaks
             source = "landmarks" if landmarks else "a template"

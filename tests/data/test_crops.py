@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facebias.data.crops import Crops, crop_box, crop_photos, read_photos
+from facebias.data.crops import Crops, crop_photos, read_photos
+from facebias.data.found_faces import crop_box
 from facebias.data.images import FaceFormat, decode_face
 from facebias.data.readers.pixel_csv import read_pixel_csv
 from facebias.data.readers.tables import read_table

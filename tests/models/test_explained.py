@@ -4,6 +4,7 @@ import timm
 import torch
 from torch import nn
 
+from facebias.cam.layers import find_layer
 from facebias.errors import ModelError
 from facebias.models.classifier import FaceClassifier
 from facebias.models.explained import network_layers, plain_layer
@@ -38,8 +39,12 @@ def test_a_network_of_few_cells_is_refused_and_not_its_normalisation_explained()
     coarse = nn.Sequential(nn.Conv2d(1, 4, 8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
     model = classifier(coarse, channels=1).eval()
     for layer in ("auto", "stages"):
-        with pytest.raises(ModelError, match="No layer of the network is fit"):
+        with pytest.raises(ModelError, match="No layer is fit for maps") as refused:
             network_layers(model, faces(1, 32), layer, "layer_cam")
+        assert "0 4 x 4, 1 4 x 4" in refused.value.found  # as they have to be typed
+        assert "normalise" not in refused.value.found
+    with pytest.raises(ModelError, match="No layer is fit for maps"):
+        find_layer(model, faces(1, 32))
     assert network_layers(model, faces(1, 32), "1", "layer_cam") == "network.1"
     assert network_layers(model, faces(1, 32), ["0", "1"], "layer_cam") == (
         "network.0",

@@ -15,14 +15,16 @@ from facebias.report.cam_figures import draw_curves, draw_regions
 from facebias.report.cam_maps import ExplainedRun
 from facebias.report.cam_page import Page
 from facebias.report.cam_pictures import (
+    _alike,
     _chosen,
     _diverging,
     _highest,
-    _models,
     draw_differences,
     draw_means,
+    joined_means,
     mean_maps,
     shown_runs,
+    variant_runs,
 )
 from facebias.runs.explained import ExplainedFaces
 
@@ -67,7 +69,7 @@ def made_run(folder: Path, faces: ExplainedFaces, variant: str, seed: int = 0) -
     np.save(file, maps.astype(np.float16))
     config = SimpleNamespace(bias=SimpleNamespace(variant=variant), seed=seed)
     run: Any = SimpleNamespace(name=f"{variant}, seed {seed}", config=config)
-    return ExplainedRun(run, faces, "layer", file, (4, 4), 1)
+    return ExplainedRun(run, variant, faces, "layer", file, (4, 4), 1)
 
 
 def test_of_many_runs_each_variant_is_shown() -> None:
@@ -103,11 +105,17 @@ def test_variants_are_compared_by_the_mean_of_their_runs(tmp_path: Path) -> None
     faces = made_faces()
     runs = [made_run(tmp_path, faces, *each) for each in (("a", 0), ("a", 1), ("b", 0))]
     means = mean_maps(runs)
-    models = _models(runs, means)
-    assert list(models) == ["a (mean of 2)", "b"]
-    expected = (means.densities[0] + means.densities[1]) / 2
-    assert np.allclose(models["a (mean of 2)"], expected, atol=1e-6)
-    assert list(_models(runs[:2], mean_maps(runs[:2]))) == ["a, seed 0", "a, seed 1"]
+    assert variant_runs(runs) == {
+        "a (mean of 2)": ["a, seed 0", "a, seed 1"],
+        "b": ["b, seed 0"],
+    }
+    joined = joined_means(means, variant_runs(runs))
+    assert joined.models == ("a (mean of 2)", "b")
+    for two, one in ((joined.maps, means.maps), (joined.densities, means.densities)):
+        assert np.allclose(two[0], (one[0] + one[1]) / 2)
+        assert np.allclose(two[1], one[2])
+    assert (joined.counts[0] == means.counts[0]).all()
+    models = _alike(joined)
     apart = models["a (mean of 2)"] - models["b"]
     assert apart.sum(axis=(1, 2)) == pytest.approx(0, abs=1e-4)
 
@@ -134,7 +142,7 @@ def test_pages_are_written_whole_and_the_same_again(tmp_path: Path) -> None:
     means = mean_maps(runs)
     for draw in (draw_means, draw_differences):
         first, second = (
-            draw(runs, means, tmp_path / name, words="$layer_cam$ of x", min_group=30)
+            draw(means, tmp_path / name, words="$layer_cam$ of x", min_group=30)
             for name in ("one", "two")
         )
         assert [file.suffix for file in first] == [".png", ".svg"]
@@ -142,7 +150,7 @@ def test_pages_are_written_whole_and_the_same_again(tmp_path: Path) -> None:
             assert one.read_bytes() == other.read_bytes()
         assert ElementTree.parse(first[1]).getroot().tag.endswith("svg")  # noqa: S314 - our own
     alone = mean_maps(runs[:1])
-    assert draw_differences(runs[:1], alone, tmp_path / "none", words="", min_group=1) == []
+    assert draw_differences(alone, tmp_path / "none", words="", min_group=1) == []
 
 
 def test_a_page_has_what_is_laid_on_it_where_it_is_laid(tmp_path: Path) -> None:
@@ -161,7 +169,7 @@ def test_a_page_has_what_is_laid_on_it_where_it_is_laid(tmp_path: Path) -> None:
 
 
 def test_where_no_map_is_defined_nothing_is_drawn(tmp_path: Path) -> None:
-    means = {"run": "a", "attribute": "all", "group": "all", "measure": "share_eyes", "n": 0}
+    means = {"model": "a", "attribute": "all", "group": "all", "measure": "share_eyes", "n": 0}
     table = pd.DataFrame([means | {"value": np.nan, "low": np.nan, "high": np.nan}])
     areas = pd.Series({"eyes": np.nan})
     assert draw_regions(table, areas, ["a"], tmp_path / "regions", words="") == []

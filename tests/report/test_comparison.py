@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,16 +7,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from facebias.errors import RunError
 from facebias.fairness.group_report import group_report
-from facebias.report.comparison import (
-    CORRECTED,
-    RAW,
-    TABLE,
-    print_comparison,
-    write_comparison,
-    write_valence_differences,
-)
+from facebias.fairness.valence import CORRECTED, RAW
+from facebias.report.comparison import run_comparison
 from facebias.report.results import RunResults
 from facebias.runs.trained import TrainedRun
 
@@ -81,12 +73,6 @@ def cell(table: pd.DataFrame, run: str, reading: str, attribute: str, group: str
     return found.iloc[0]
 
 
-def columns_of(printed: str, row: str) -> list[str]:
-    """Return the cells of a printed row."""
-    (line,) = (line for line in printed.splitlines() if line.startswith(f"│ {row} "))
-    return [text.strip() for text in line.strip("│").split("│")]
-
-
 LEANING = [0.8, 0.6] * 40  # everything is happy; sad faces less so
 CLEAR = [0.9, 0.1] * 40
 
@@ -99,9 +85,9 @@ def runs(tmp_path: Path) -> list[TrainedRun]:
     ]
 
 
-def test_values_by_hand(runs: list[TrainedRun], tmp_path: Path) -> None:
+def test_values_by_hand(runs: list[TrainedRun]) -> None:
     """By hand: .6 / .75 = .8 and .4 / .25 = 1.6, so .6 happy is sad; .8 stays happy."""
-    table = write_comparison(runs, tmp_path)
+    table = run_comparison(runs)
     raw = cell(table, "shifted, seed 0", RAW, "all", "all")
     corrected = cell(table, "shifted, seed 0", CORRECTED, "all", "all")
     assert (raw["n"], raw["accuracy"], raw["auroc"]) == (80, 0.5, 1.0)
@@ -113,8 +99,8 @@ def test_values_by_hand(runs: list[TrainedRun], tmp_path: Path) -> None:
     assert cell(table, "shifted, seed 0", RAW, "gender", "female")["n"] == 70
 
 
-def test_a_row_for_each_run_reading_and_group(runs: list[TrainedRun], tmp_path: Path) -> None:
-    table = write_comparison(runs, tmp_path)
+def test_a_row_for_each_run_reading_and_group(runs: list[TrainedRun]) -> None:
+    table = run_comparison(runs)
     groups = [("all", "all"), ("gender", "female"), ("gender", "male"), ("age", "NA")]
     assert len(table) == 2 * 2 * (len(groups) + 1)
     for run in runs:
@@ -132,14 +118,8 @@ def test_a_row_for_each_run_reading_and_group(runs: list[TrainedRun], tmp_path: 
     assert math.isnan(old["accuracy"])
 
 
-def test_the_file_holds_the_table(runs: list[TrainedRun], tmp_path: Path) -> None:
-    table = write_comparison(runs, tmp_path)
-    read = pd.read_csv(tmp_path / TABLE, keep_default_na=False, na_values=[""])
-    pd.testing.assert_frame_equal(read, table, check_dtype=False)
-
-
-def test_raw_is_what_the_report_of_a_run_says(runs: list[TrainedRun], tmp_path: Path) -> None:
-    table = write_comparison(runs, tmp_path)
+def test_raw_is_what_the_report_of_a_run_says(runs: list[TrainedRun]) -> None:
+    table = run_comparison(runs)
     table = table[(table["run"] == runs[0].name) & (table["reading"] == RAW)]
     report = group_report(runs[0].rows, CLASSES, GROUPS)
     known = report.table[report.table["status"] != "unknown"].reset_index(drop=True)
@@ -147,83 +127,18 @@ def test_raw_is_what_the_report_of_a_run_says(runs: list[TrainedRun], tmp_path: 
     pd.testing.assert_frame_equal(table[columns], known[columns])
 
 
-def test_groups_go_down_and_runs_across(
-    runs: list[TrainedRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    print_comparison(write_comparison(runs, tmp_path), tmp_path)
-    printed = capsys.readouterr().out
-    assert "accuracy on the same 80 test faces" in printed
-    assert columns_of(printed, "all")[1:] == ["0.500 [0.393, 0.607]", "1.000 [0.954, 1.000]"]
-    assert columns_of(printed, f"all, {CORRECTED}")[1] == "1.000 [0.954, 1.000]"
-    assert columns_of(printed, "all, AUROC")[1:] == ["1.000", "1.000"]
-    assert columns_of(printed, "gender: female")[1].startswith("0.500 [")
-    assert columns_of(printed, "gender: male (too small)")[1].startswith("0.556 [")
-    assert columns_of(printed, "age: old (empty)")[1:] == ["– [–, –]", "– [–, –]"]
-    assert "age: NA" in printed
-    assert "nan" not in printed
-    for run in runs:
-        assert f"{run.name}: {run.folder}" in printed
-    assert f"In {tmp_path}:" in printed
-    assert TABLE in printed
-
-
-def test_what_only_one_run_has_is_a_dash(
-    runs: list[TrainedRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_without_a_class_or_with_fewer_attributes_has_what_it_has(
+    runs: list[TrainedRun], tmp_path: Path
 ) -> None:
     plain = made_run(tmp_path, "plain, seed 0", CLEAR, {"happy": 20}, attributes={})
-    table = write_comparison([plain, *runs], tmp_path)
-    assert set(table[table["run"] == plain.name]["reading"]) == {RAW}
-    print_comparison(table, tmp_path)
-    printed = capsys.readouterr().out
-    assert columns_of(printed, f"all, {CORRECTED}")[1:3] == ["–", "1.000 [0.954, 1.000]"]
-    assert columns_of(printed, "gender: female")[1] == "–"
-    assert columns_of(printed, "gender: female")[2].startswith("0.500")
+    # Its only sad train face is left out: no share of it can be divided out.
+    table = run_comparison([plain, *runs])
+    own = table[table["run"] == plain.name]
+    assert set(own["reading"]) == {RAW}
+    assert set(own["attribute"]) == {"all"}
 
 
-def test_validation_is_called_validation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_validation_is_called_validation(tmp_path: Path) -> None:
     shares = {"happy": 1, "sad": 1}
     runs = [made_run(tmp_path, name, CLEAR, shares, {}, "validation") for name in ("a", "b")]
-    table = write_comparison(runs, tmp_path)
-    assert set(table["split"]) == {"validation"}
-    print_comparison(table, tmp_path)
-    assert "80 validation faces" in capsys.readouterr().out
-
-
-def test_many_runs_are_printed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shares = {"happy": 20, "sad": 20}
-    names = [f"spurious, seed {number}" for number in range(8)]
-    runs = [made_run(tmp_path, name, LEANING, shares) for name in names]
-    print_comparison(write_comparison(runs, tmp_path), tmp_path)
-    printed = capsys.readouterr().out
-    assert "…" not in printed
-    assert printed.count("0.393") >= 8
-
-
-def test_a_table_that_cannot_be_written_is_told(runs: list[TrainedRun], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text(json.dumps({}))
-    with pytest.raises(RunError, match="cannot be written"):
-        write_comparison(runs, tmp_path / "file")
-
-
-def test_valences_of_the_same_faces_are_compared(tmp_path: Path) -> None:
-    runs = [
-        made_run(tmp_path, "shifted, seed 0", LEANING, {"happy": 30, "sad": 10}),
-        made_run(tmp_path, "balanced, seed 0", CLEAR, {"happy": 20, "sad": 20}),
-    ]
-    assert write_valence_differences(runs, tmp_path) is None
-    valences = {"happy": "positive", "sad": "negative"}
-    for run in runs:
-        run.config.callbacks = {"fairness": {"valences": valences}}
-    table = write_valence_differences(runs, tmp_path)
-    assert table is not None
-    chosen = (table["attribute"] == "all") & (table["true"] == "negative")
-    rows = table[chosen & (table["read"] == "positive")].set_index("reading")
-    # All sad faces of the first are happy, none of the second; without its shares neither's.
-    assert rows.loc["raw", "value"] == 1
-    assert rows.loc["prior-corrected", "value"] == 0
-    assert set(zip(table["run"], table["against"], strict=True)) == {
-        ("shifted, seed 0", "balanced, seed 0")
-    }
-    assert len(pd.read_csv(tmp_path / "valence_differences.csv")) == len(table)
+    assert set(run_comparison(runs)["split"]) == {"validation"}

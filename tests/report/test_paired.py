@@ -1,6 +1,5 @@
 """Variants beside each other on the same faces."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +16,9 @@ from facebias.fairness.paired import compare_models
 from facebias.fairness.seeds import seed_differences
 from facebias.fairness.settings import Settings
 from facebias.report.paired import (
-    REPORT,
-    TABLE,
     Variant,
     find_variants,
     paired_differences,
-    print_paired,
-    write_paired_differences,
 )
 from facebias.report.results import RunResults
 from facebias.runs.trained import TrainedRun
@@ -245,34 +240,6 @@ def test_a_repeated_seed_is_another_variant_and_a_fold_is_too() -> None:
     found = find_variants(runs)
     assert [len(each.runs) for each in found] == [2, 1, 1]
     assert found[0].name == "a, fold 0"
-
-
-def test_seeds_of_one_variant_leave_no_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs = [made_run("a", drawn(0.3, seed), seed) for seed in range(2)]
-    print_paired(write_paired_differences(runs, tmp_path))
-    assert list(tmp_path.iterdir()) == []
-    assert "seeds of one variant" in capsys.readouterr().out
-
-
-def test_files_hold_the_table_and_undefined_is_null(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs = [made_run("a", drawn(0.4, 0)), made_run("b", drawn(0.1, 1))]
-    table = write_paired_differences(runs, tmp_path)
-    read = pd.read_csv(tmp_path / TABLE)
-    assert read["says"].tolist() == table["says"].tolist()
-    content = json.loads((tmp_path / REPORT).read_text(), parse_constant=pytest.fail)
-    assert content["variants"][0] == {"name": "a, seed 0", "folders": ["/runs/a_0"]}
-    gaps = [each for each in content["differences"] if each["kind"] == "gap"]
-    assert gaps
-    assert all(each["p"] is None for each in gaps)
-    assert all(each["against"] is None for each in content["differences"] if each not in gaps)
-    print_paired(table)
-    printed = capsys.readouterr().out
-    assert "a, seed 0 - b, seed 0" in printed
-    assert "nan" not in printed
 
 
 def test_one_variant_alone_has_no_rows() -> None:

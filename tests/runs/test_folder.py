@@ -5,6 +5,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from facebias.errors import RunError
+from facebias.runs import folder as folder_module
 from facebias.runs.folder import open_run, read_run
 
 CONFIG = DictConfig({"seed": 3, "data": {"seed": 5}, "name": "x"})
@@ -37,6 +38,17 @@ def test_status_says_why_a_run_failed(tmp_path: Path, error: BaseException, reas
         raise error
     assert status(tmp_path)["status"] == "failed"
     assert status(tmp_path)["reason"] == reason
+
+
+def test_cpu_seconds_of_all_starts_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 12.5, 100.0, 104.0])
+    monkeypatch.setattr(folder_module, "_spent", lambda: next(clock))
+    with pytest.raises(ValueError, match="broken"), open_run(tmp_path, CONFIG):
+        raise ValueError("broken")
+    assert float(status(tmp_path)["cpu_seconds"]) == 2.5
+    with open_run(tmp_path, CONFIG):
+        pass
+    assert float(status(tmp_path)["cpu_seconds"]) == 6.5
 
 
 def test_environment_is_recorded(tmp_path: Path) -> None:
