@@ -7,7 +7,7 @@ clipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,8 +117,7 @@ def score_measures(
         return pd.DataFrame(columns=list(MEASURE_COLUMNS))
     scored = _ScoredGroups(rows, codes, settings, orders)
     parts = [*scored.areas(classes), *scored.losses(), *scored.calibration()]
-    table = pd.concat([_frame(scored, part) for part in parts], ignore_index=True)
-    table = table.iloc[np.argsort(np.tile(np.arange(len(scored.names)), len(parts)), kind="stable")]
+    table = _frame(scored, parts)
     known = table["group"].to_numpy() != UNKNOWN
     return table[known | (table["n"].to_numpy() > 0)][list(MEASURE_COLUMNS)].reset_index(drop=True)
 
@@ -341,11 +340,22 @@ def _confidence(rows: ScoredRows) -> FloatArray:
     return rows.scores[np.arange(len(rows.predicted)), rows.predicted]
 
 
-def _frame(scored: _ScoredGroups, part: dict[str, Any]) -> pd.DataFrame:
-    """Return one metric of all groups as a table."""
-    names = {"attribute": scored.attribute, "group": scored.names}
-    frame = pd.DataFrame({**names, **part, "n": scored.n, "units": scored.n_units})
-    return frame.astype({"class": object})
+def _frame(scored: _ScoredGroups, parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return all metrics of all groups as a table, group by group.
+
+    A frame for each metric, put together, would take ten times as long.
+    """
+    columns = {name: np.stack([_column(scored, part, name) for part in parts]) for name in parts[0]}
+    known = {"group": scored.names, "n": scored.n, "units": scored.n_units}
+    columns |= {name: np.tile(np.asarray(each), (len(parts), 1)) for name, each in known.items()}
+    table = pd.DataFrame({name: each.ravel(order="F") for name, each in columns.items()})
+    return table.astype({"class": object}).assign(attribute=scored.attribute)
+
+
+def _column(scored: _ScoredGroups, part: Mapping[str, Any], name: str) -> Array:
+    """Return a column of one metric, a value a group."""
+    kind = np.float64 if name in ("value", "low", "high") else np.object_
+    return np.broadcast_to(np.asarray(part[name], dtype=kind), len(scored.names))
 
 
 def _curve(scored: _ScoredGroups, name: str | None, binning: str, binned: Binned) -> pd.DataFrame:
