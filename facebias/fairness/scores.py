@@ -348,8 +348,9 @@ def _frame(scored: _ScoredGroups, parts: Sequence[Mapping[str, Any]]) -> pd.Data
     columns = {name: np.stack([_column(scored, part, name) for part in parts]) for name in parts[0]}
     known = {"group": scored.names, "n": scored.n, "units": scored.n_units}
     columns |= {name: np.tile(np.asarray(each), (len(parts), 1)) for name, each in known.items()}
-    table = pd.DataFrame({name: each.ravel(order="F") for name, each in columns.items()})
-    return table.astype({"class": object}).assign(attribute=scored.attribute)
+    flat = {name: each.ravel(order="F") for name, each in columns.items()}
+    flat["class"] = pd.Series(flat["class"], dtype=object)  # None stays None
+    return pd.DataFrame(flat).assign(attribute=scored.attribute)
 
 
 def _column(scored: _ScoredGroups, part: Mapping[str, Any], name: str) -> Array:
