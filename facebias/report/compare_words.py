@@ -14,6 +14,7 @@ import pandas as pd
 
 from facebias.cam.between import DIFFERENT
 from facebias.fairness.valence import CORRECTED, RAW, SCORES
+from facebias.report.attention import region_words
 from facebias.report.audit_words import CANNOT_TELL, MEASURED, SUPPORTED, Statement, percent, points
 from facebias.report.compare_measures import Comparison
 from facebias.report.compare_runs import loud_lines
@@ -136,6 +137,9 @@ def _seeds(comparison: Comparison) -> Iterator[Statement]:
         f"faces{units}."
     )
     yield Statement("all", "runs", MEASURED, text)
+    if comparison.twins and all(report.are_twins for report in comparison.twins):
+        text = "The variants are twins: they differ in the chosen train faces alone."
+        yield Statement("all", "twins", MEASURED, text)
     single = [each.name for each in variants if len(each.runs) == 1]
     if single:
         listed = ", ".join(single[:_MOST_NAMED]) + (", ..." if len(single) > _MOST_NAMED else "")
@@ -328,9 +332,14 @@ def _attention(tables: Mapping[str, pd.DataFrame]) -> Iterator[Statement]:
     tested = between[between["p_adjusted"].notna()]
     told = tested[tested["verdict"] == DIFFERENT]
     for row in _farthest(told)[:_MOST_ALIKE]:
+        more, less = row["first"], row["second"]
+        if row["difference"] < 0:
+            more, less = less, more
+        pair = f"“{row['first']}” minus “{row['second']}”"
         text = (
-            f"The maps of “{row['first']}” and “{row['second']}” differ in {row['region']} by more "
-            f"than seeds do: {_size(row)} of the share, adjusted p {p_value(row['p_adjusted'])}."
+            f"{region_words(row['region'])}: “{more}” has more of its maps there than “{less}”. The "
+            f"difference, {_size(row)} of the maps ({pair}), is larger than that between seeds, "
+            f"adjusted p {p_value(row['p_adjusted'])}."
         )
         yield Statement(str(row["first"]), "attention", SUPPORTED, text)
     yield from _further(len(told), "regions differ by more than seeds do", "attention", SUPPORTED)

@@ -77,10 +77,11 @@ def test_seeds_faces_and_accuracies_are_told(comparison: Comparison) -> None:
     assert "warning" not in set(found["verdict"])
     first = found["text"].iloc[0]
     assert first == "2 variants of 2 seeds each, 4 runs, all measured on the same 80 test faces."
+    assert found["text"].iloc[1].startswith("The variants are twins")
     table = comparison.tables["groups"]
     rows = table[(table["attribute"] == "all") & (table["metric"] == "accuracy")]
     for row in rows[rows["reading"] == "raw"].to_dict(orient="records"):
-        assert f"“{row['variant']}” on {100 * row['value']:.1f} %" in found["text"].iloc[1]
+        assert f"“{row['variant']}” on {100 * row['value']:.1f} %" in found["text"].iloc[2]
 
 
 def test_the_order_is_that_of_the_page(comparison: Comparison) -> None:
