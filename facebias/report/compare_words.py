@@ -335,9 +335,9 @@ def _attention(tables: Mapping[str, pd.DataFrame]) -> Iterator[Statement]:
         more, less = row["first"], row["second"]
         if row["difference"] < 0:
             more, less = less, more
-        pair = f"“{row['first']}” minus “{row['second']}”"
+        where, pair = region_words(row["region"]), f"“{row['first']}” minus “{row['second']}”"
         text = (
-            f"{region_words(row['region'])}: “{more}” has more of its maps there than “{less}”. The "
+            f"{where}: “{more}” has more of its maps there than “{less}”. The "
             f"difference, {_size(row)} of the maps ({pair}), is larger than that between seeds, "
             f"adjusted p {p_value(row['p_adjusted'])}."
         )
