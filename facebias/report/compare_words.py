@@ -370,7 +370,8 @@ def _missing(comparison: Comparison, attention: Mapping[str, pd.DataFrame]) -> I
     names = list(dict.fromkeys(zip(small["attribute"], small["group"], strict=True)))
     if names:
         yield (
-            f"{len(names):,} groups with fewer than {comparison.settings.min_group} faces: shown, "
+            f"{len(names):,} {'group' if len(names) == 1 else 'groups'} with fewer than "
+            f"{comparison.settings.min_group} faces: shown, "
             "and compared with nothing."
         )
     if "paired_differences" not in tables:
