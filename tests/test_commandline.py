@@ -91,7 +91,7 @@ def test_a_right_configuration_reaches_the_verb(command: Callable[..., Ended]) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["data.rot=1"], ["there is no key 'data.rot'", "did you mean data.root?"]),
+        (["data.roots=1"], ["there is no key 'data.roots'", "did you mean data.root?"]),
         (["dat.root=1"], ["there is no key 'dat'", "did you mean data or"]),
         (["modle=cnn3"], ["there is no key 'modle'", "did you mean model"]),
         (["+trainer.max_epoch=1", "data.root=x"], ["did you mean trainer.max_epochs"]),

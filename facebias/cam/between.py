@@ -77,10 +77,10 @@ def compare_attention(attention: pd.DataFrame, *, against: str | None = None) ->
     models = attention.groupby("run", sort=False)[["variant"]].first().astype(str)
     variants = _variants(models, against)
     measured = _means(attention, regions, list(models.index))
-    pairs, rows = list(_pairs(variants, against)), []
-    for first, second in pairs:
-        members = _members(models, first, second)
-        found = _region_rows(measured, members, len(pairs))
+    pairs = {pair: _members(models, *pair) for pair in _pairs(variants, against)}
+    tested, rows = sum(map(_testable, pairs.values())), []
+    for (first, second), members in pairs.items():
+        found = _region_rows(measured, members, tested)
         rows += [{"first": first, "second": second} | row for row in found]
     return pd.DataFrame(rows)
 
@@ -110,7 +110,7 @@ def compare_maps(
         One row a pair and measure of `MEASURES`: first, second, measure, between (mean over pairs
         of models of both variants), within_first, within_second (over pairs of one variant; NaN of
         a single seed), n (faces), first_seeds, second_seeds, p, p_adjusted (times measures and
-        pairs of variants), verdict, as `compare_attention` gives them.
+        tested pairs of variants), verdict, as `compare_attention` gives them.
 
     Raises:
         DataError: fewer than two variants, a run without a variant, maps of different shapes, or
@@ -120,14 +120,13 @@ def compare_maps(
     if strange:
         raise DataError(f"The run {strange[0]!r} has no variant.", "the variant of every run")
     models = pd.DataFrame({"variant": [variants[run] for run in maps]}, index=list(maps))
-    pairs = list(_pairs(_variants(models, against), against))
+    pairs = {pair: _members(models, *pair) for pair in _pairs(_variants(models, against), against)}
     closeness, n = _closeness(list(maps.values()))
-    rows = []
-    for first, second in pairs:
-        members = _members(models, first, second)
+    tested, rows = sum(map(_testable, pairs.values())), []
+    for (first, second), members in pairs.items():
         for measure, matrix in zip(MEASURES, closeness, strict=True):
             found = _matrix_row(matrix, members, n, alike=measure == MEASURES[0])
-            adjusted = float(np.minimum(1, found["p"] * len(pairs) * len(MEASURES)))
+            adjusted = float(np.minimum(1, found["p"] * tested * len(MEASURES)))
             found |= {"p_adjusted": adjusted, "verdict": _verdict(adjusted, n, members)}
             rows.append({"first": first, "second": second, "measure": measure} | found)
     return pd.DataFrame(rows)
@@ -225,7 +224,7 @@ def _means(attention: pd.DataFrame, regions: list[str], runs: list[str]) -> _Mea
     return _Measured(tuple(name.removeprefix("share_") for name in regions), means, tuple(n))
 
 
-def _region_rows(measured: _Measured, members: Members, pairs: int) -> Iterator[dict[str, Any]]:
+def _region_rows(measured: _Measured, members: Members, tested: int) -> Iterator[dict[str, Any]]:
     """Yield the comparison of two variants in each region."""
     p, largest = _region_tests(measured.means, members)
     for place, region in enumerate(measured.regions):
@@ -233,7 +232,7 @@ def _region_rows(measured: _Measured, members: Members, pairs: int) -> Iterator[
         difference = float(first.mean() - second.mean())
         half = _half_width(first, second)
         spreads = [_spread(group) for group in (first, second)]
-        adjusted = float(np.minimum(1, largest[place] * pairs))
+        adjusted = float(np.minimum(1, largest[place] * tested))
         yield (
             {"region": region, "first_value": float(first.mean())}
             | {"second_value": float(second.mean()), "difference": difference}

@@ -139,21 +139,21 @@ def _limits(found: Floats) -> tuple[float, float]:
     return float(max(low, least)), float(min(high, 1.02))
 
 
-def difference_forest(rows: pd.DataFrame, title: str, axis: str) -> Figure:
+def difference_forest(rows: pd.DataFrame, title: str, axis: str, filled: str) -> Figure:
     """Draw differences with their intervals around a line at 0.
 
     Args:
-        rows: name, n, difference, low, high.
+        rows: name, n, difference, low, high, told (whether its mark is filled).
         title: of the figure.
         axis: what the differences are.
+        filled: what a filled mark means.
     """
     figure = Figure(figsize=(_WIDTH, _ROW * len(rows) + _HEAD), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(rows.itertuples()):
         if np.isfinite(row.difference):
-            told = row.low > 0 or row.high < 0
             axes.plot([row.low, row.high], [place, place], color=BLUE)
-            face = BLUE if told else "white"
+            face = BLUE if row.told else "white"
             axes.plot(row.difference, place, "o", color=BLUE, markerfacecolor=face, markersize=5)
     axes.axvline(0, color=GRAY, linewidth=1)
     labels = [f"{_short(row.name)}  (n = {int(row.n):,})" for row in rows.itertuples(index=False)]
@@ -161,7 +161,7 @@ def difference_forest(rows: pd.DataFrame, title: str, axis: str) -> Figure:
     axes.set_xlabel(plain(axis))
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.plot([], [], "o", color=BLUE, label="interval without 0")
+    axes.plot([], [], "o", color=BLUE, label=filled)
     axes.plot([], [], "o", color=BLUE, markerfacecolor="white", label="cannot tell")
     figure.suptitle(plain(title), fontsize="medium")
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)

@@ -115,7 +115,7 @@ def _valence(audit: Audit) -> Section:
         "what it would answer had all classes been as many. “By score” is how often a face scores "
         "more like the other valence than a face of that does (0.5 is chance); of a valence read "
         "as itself, how often it scores higher than other faces do. It does not depend on the "
-        "shares. Only what all three say is what a model has learnt of faces.",
+        "shares. What the three do not agree on may come from the shares alone.",
         tuple(pictures.valences(audit)),
         (
             *tables.valence_tables(audit, headline=True),

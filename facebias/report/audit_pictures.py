@@ -125,9 +125,12 @@ def paired_forests(audit: Audit) -> Iterator[Picture]:
     rows = single_groups(audit)
     rows = rows[(rows["metric"] == "accuracy") & (rows["n"] > 0)]
     for (model, other), part in rows.groupby([MODEL, AGAINST], sort=False):
-        named = part.assign(name=[group_name(row) for row in part.to_dict(orient="records")])
+        told = (part["low"] > 0) | (part["high"] < 0)
+        names = [group_name(row) for row in part.to_dict(orient="records")]
+        named = part.assign(name=names, told=told)
         title = f"{model} minus {other}: accuracy on the same faces"
-        figure = audit_figures.difference_forest(named, title, "difference in accuracy")
+        axis, filled = "difference in accuracy", "interval without 0"
+        figure = audit_figures.difference_forest(named, title, axis, filled)
         alt = f"{title}, of all and of every group, with {interval_name(audit)}s"
         yield Picture(picture_name("paired", str(model), str(other)), alt, figure)
 

@@ -1,6 +1,7 @@
 """Where variants look, as a part of the comparison's page: pictures, tables and what they say."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from facebias.cam.between import DIFFERENT, MIN_SEEDS
+from facebias.cam.between import ALPHA, DIFFERENT, MIN_SEEDS
 from facebias.data.choice import spread_faces
 from facebias.errors import DataError, FacebiasError, ModelError, RunError
 from facebias.fairness.valence import declared_valences
@@ -256,6 +257,15 @@ def _verdict(between: pd.DataFrame) -> Iterator[str]:
     )
     told = tested[tested["verdict"] == DIFFERENT]
     count = tested.groupby(["first", "second"]).ngroups
+    reach = count * min(
+        (2 if first == second else 1) / math.comb(first + second, first)
+        for first, second in zip(tested["first_seeds"], tested["second_seeds"], strict=True)
+    )
+    if reach > ALPHA:
+        yield (
+            f"With so few seeds the smallest p of {count:,} pairs is {min(reach, 1):.2f}, so "
+            "nothing could be told apart here: compare fewer variants, or train more seeds."
+        )
     if told.empty:
         yield f"In {count:,} tested {_pairs(count)} no region differs by more than seeds do."
     else:

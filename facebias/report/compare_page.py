@@ -128,7 +128,7 @@ def _valence(comparison: Comparison) -> Section:
         "A model answers in the shares that it was trained on. “Without the training's shares” is "
         "what it would answer had all classes been as many. “By score” is how often a face scores "
         "more like the other valence than a face of that does (50 % is chance); it does not depend "
-        "on the shares. Only what all three say is what a model has learnt of faces.",
+        "on the shares. What the three do not agree on may come from the shares alone.",
         tuple(_valence_pictures(table, shifts, doses)),
         (
             *tables.valence_page_table(comparison, headline=True),

@@ -17,7 +17,7 @@ from facebias.report.compare_measures import Comparison
 from facebias.report.compare_runs import CURVES
 from facebias.report.compare_tables import METRICS, cell_columns, place_name
 from facebias.report.page_parts import Picture, picture_name
-from facebias.report.paired_words import NOT_COMPARED
+from facebias.report.paired_words import NOT_COMPARED, SUPPORTED
 from facebias.report.variant_pictures import MOST_SERIES
 
 _LINES = {"train": ":", "validation": "-"}
@@ -94,8 +94,9 @@ def _difference_picture(rows: pd.DataFrame, metric: str, scope: str) -> Iterator
     names = pairs if scope == "all faces" else pairs + "\n" + pd.Series(places, shown.index)
     cut = f", the {len(shown)} largest of {len(rows)}" if len(shown) < len(rows) else ""
     title = f"Differences in {METRICS[metric]} on the same faces, {scope}{cut}"
+    told, axis = shown["verdict"] == SUPPORTED, f"first minus second, {METRICS[metric]}"
     figure = audit_figures.difference_forest(
-        shown.assign(name=names), title, f"first minus second, {METRICS[metric]}"
+        shown.assign(name=names, told=told), title, axis, SUPPORTED
     )
     if scope != "all faces":
         figure.set_figheight(figure.get_figheight() + 0.12 * len(shown))  # names have two lines

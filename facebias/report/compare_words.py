@@ -28,6 +28,11 @@ WARNING, NOT_MEASURED = "warning", "not measured"
 VERDICTS = (WARNING, MEASURED, SUPPORTED, CANNOT_TELL, NOT_MEASURED)
 """In the order of the page."""
 
+_READINGS = {
+    RAW: "As answered",
+    CORRECTED: "Without the training's shares",
+    SCORES: "By score",
+}
 _MOST_ALIKE = 6  # sentences of one kind; the tables have the rest
 _MOST_NAMED = 8  # variants whose values are told one by one
 
@@ -243,41 +248,48 @@ def _shifts(comparison: Comparison) -> Iterator[Statement]:
         return
     compared = table[table["verdict"] != NOT_COMPARED]
     whole = compared[compared["attribute"] == "all"]
-    keys = ["first", "second", "read"]
-    by_reading = {name: rows.set_index(keys) for name, rows in whole.groupby("reading")}
-    told = whole[whole["verdict"] == SUPPORTED].set_index(keys).index
-    raw = whole[whole["reading"] == RAW]
-    supported = pd.MultiIndex.from_frame(raw[keys]).isin(told)
-    for verdict, chosen in ((SUPPORTED, raw[supported]), (CANNOT_TELL, raw[~supported])):
+    for (reading, verdict), chosen in whole.groupby(["reading", "verdict"], sort=False):
         rows = _farthest(chosen)
         for row in rows[:_MOST_ALIKE]:
-            text = _shift_text(row, by_reading, tuple(row[name] for name in keys))
-            yield Statement(str(row["first"]), "valence", verdict, text)
-        yield from _further(len(rows), f"shifts of this kind ({verdict})", "valence", verdict)
+            yield Statement(str(row["first"]), "valence", str(verdict), _shift_text(row))
+        what = f"shifts {_READINGS[reading].lower()} ({verdict})"
+        yield from _further(len(rows), what, "valence", str(verdict))
+    if RAW in set(whole["reading"]) and CORRECTED not in set(whole["reading"]):
+        text = (
+            "Shifts without the training's shares: a class was not in a training, or there are no "
+            "probabilities."
+        )
+        yield Statement("all", "valence", NOT_MEASURED, text)
     groups = compared[compared["attribute"] != "all"]
     if len(groups):
-        count = int((groups["verdict"] == SUPPORTED).sum())
-        text = f"In groups, {count:,} of {len(groups):,} such shifts are supported; see the table."
-        yield Statement("all", "valence", SUPPORTED if count else CANNOT_TELL, text)
+        parts = groups.groupby("reading", sort=False)["verdict"]
+        counts = parts.agg([lambda found: int((found == SUPPORTED).sum()), "size"])
+        said = "; ".join(
+            f"{_READINGS[name].lower()} {count:,} of {size:,}"
+            for name, (count, size) in zip(counts.index, counts.to_numpy(), strict=True)
+        )
+        verdict = SUPPORTED if counts.iloc[:, 0].any() else CANNOT_TELL
+        yield Statement("all", "valence", verdict, f"Such shifts in groups, supported: {said}.")
 
 
-def _shift_text(
-    row: Mapping[str, Any], by_reading: Mapping[str, pd.DataFrame], key: tuple[str, ...]
-) -> str:
-    """Say what a raw shift is, what is left without the training's shares, and by score."""
-    text = (
-        f"Of the same {row['n']:,} {row['true']} faces, “{row['first']}” reads "
-        f"{percent(row['first_value'])} as {row['read']}, “{row['second']}” "
-        f"{percent(row['second_value'])}: a raw shift of {_size(row)}, {_verdict(row)}."
-    )
-    if CORRECTED in by_reading and key in by_reading[CORRECTED].index:
-        left = by_reading[CORRECTED].loc[key]
-        text += f" Without the training's shares {_size(left)} are left, {_verdict(left)}."
+def _shift_text(row: Mapping[str, Any]) -> str:
+    """Say what a shift is in one reading."""
+    reading, true, read = row["reading"], row["true"], row["read"]
+    one, other = percent(row["first_value"]), percent(row["second_value"])
+    if reading == SCORES:
+        text = (
+            f"By score, on the same {row['n']:,} {true} and {read} faces: {true} faces score more "
+            f"like {read} than {read} faces do in {one} of pairs with “{row['first']}”, in {other} "
+            f"with “{row['second']}”"
+        )
     else:
-        text += " It cannot be corrected for the shares of the training: a class was not in it."
-    if SCORES in by_reading and key in by_reading[SCORES].index:
-        scores = by_reading[SCORES].loc[key]
-        text += f" By score the shift is {_size(scores)}, {_verdict(scores)}."
+        text = (
+            f"{_READINGS[reading]}, “{row['first']}” reads {one} of the same {row['n']:,} {true} "
+            f"faces as {read}, “{row['second']}” {other}"
+        )
+    text += f": a shift of {_size(row)}, {_verdict(row)}."
+    if reading == RAW and row["verdict"] == SUPPORTED:
+        text += " Other shares in the training can do this by themselves."
     if min(row["first_seeds"], row["second_seeds"]) == 1:
         text += " This is about these two networks."
     return text
@@ -392,5 +404,6 @@ def _missing(comparison: Comparison, attention: Mapping[str, pd.DataFrame]) -> I
         )
     if "learning_curves" not in tables:
         yield "Learning curves: no run has logged its training."
-    if tables["runs"]["cpu_seconds"].isna().any():
-        yield "CPU time: not every run has recorded it."
+    unknown = tables["runs"]["cpu_seconds"].isna()
+    if unknown.any():
+        yield f"CPU time: {'no' if unknown.all() else 'not every'} run has recorded it."

@@ -10,7 +10,7 @@ from facebias.fairness.valence import CORRECTED, RAW
 from facebias.report import audit_figures
 from facebias.report.card_figures import plain
 from facebias.report.page_parts import Picture, picture_name
-from facebias.report.paired_words import NOT_COMPARED
+from facebias.report.paired_words import NOT_COMPARED, SUPPORTED
 
 MOST_SERIES = 7
 """Variants that colours and shapes can tell apart in one picture."""
@@ -118,8 +118,9 @@ def shift_picture(table: pd.DataFrame) -> Picture:
     true = str(table["true"].iloc[0])
     cut = f", the {len(kept)} largest of {len(raw)}" if len(kept) < len(raw) else ""
     title = f"Shifts in how {true} faces are read{cut}"
+    told = rows["verdict"] == SUPPORTED
     figure = audit_figures.difference_forest(
-        rows.assign(name=names), title, "first minus second, share of faces"
+        rows.assign(name=names, told=told), title, "first minus second, share of faces", SUPPORTED
     )
     figure.set_figheight(figure.get_figheight() + 0.3 * len(rows))  # names have three lines
     figure.set_figwidth(figure.get_figwidth() + 1)

@@ -183,6 +183,13 @@ def _results(folder: Path) -> RunResults:
             "delete its status.json and give its command again (environment.json has it), or "
             "compare others",
         ) from error
+    except (OSError, ValueError) as error:  # cut off, or not what its name says
+        raise RunError(
+            f"a table of {folder} cannot be read: {error}",
+            "what a finished training leaves, as it was written",
+            "delete its status.json and give its command again (environment.json has it), or "
+            "compare others",
+        ) from error
 
 
 def _names(configs: Iterable[DictConfig]) -> Iterator[str]:
