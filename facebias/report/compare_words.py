@@ -269,7 +269,8 @@ def _shifts(comparison: Comparison) -> Iterator[Statement]:
             for name, (count, size) in zip(counts.index, counts.to_numpy(), strict=True)
         )
         verdict = SUPPORTED if counts.iloc[:, 0].any() else CANNOT_TELL
-        yield Statement("all", "valence", verdict, f"Such shifts in groups, supported: {said}.")
+        text = f"Shifts in reading faces, in groups, supported: {said}."
+        yield Statement("all", "valence", verdict, text)
 
 
 def _shift_text(row: Mapping[str, Any]) -> str:
