@@ -10,7 +10,7 @@ in shifted shares:
   of Hand & Till (2001, Machine Learning 45) with the score p(r) / (p(r) + p(t)), which orders faces
   alike whatever the shares of the training were, if the classes are the valences.
 
-Only what all three say is what a model learned of faces.
+What the three do not agree on may come from the shares of the training alone.
 """
 
 from __future__ import annotations
