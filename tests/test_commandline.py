@@ -91,6 +91,7 @@ def test_a_right_configuration_reaches_the_verb(command: Callable[..., Ended]) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["data.channels=null"], ["data.channels is None"]),
         (["data.roots=1"], ["there is no key 'data.roots'", "did you mean data.root?"]),
         (["dat.root=1"], ["there is no key 'dat'", "did you mean data or"]),
         (["modle=cnn3"], ["there is no key 'modle'", "did you mean model"]),

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from importlib import import_module
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from omegaconf import MISSING, OmegaConf
@@ -93,8 +93,10 @@ def test_defaults_are_in_range_and_of_a_known_kind(place: type) -> None:
         for field in dataclasses.fields(schema):
             low, high = field.metadata.get("low"), field.metadata.get("high")
             choices = field.metadata.get("choices")
-            if choices and field.default not in (MISSING, None):  # null, where it is allowed
-                assert field.default in choices, (schema, field.name)
+            optional = type(None) in get_args(get_type_hints(schema)[field.name])
+            if choices and field.default != MISSING:
+                unset = optional and field.default is None
+                assert unset or field.default in choices, (schema, field.name)
             if isinstance(field.default, (int, float)):
                 assert low is None or field.default >= low, (schema, field.name)
                 assert high is None or field.default <= high, (schema, field.name)
