@@ -156,6 +156,14 @@ def test_pairs_of_variants_share_the_error() -> None:
     assert against["p_adjusted"].tolist() == pytest.approx([2 * 2 / 252] * 2)
 
 
+def test_a_variant_with_too_few_seeds_takes_nothing_from_the_others() -> None:
+    rng = np.random.default_rng(4)
+    variants = {"a": drawn(5, 1, rng, 9), "b": drawn(5, 1, rng)}
+    alone = row(compare_attention(table(variants)))
+    beside = compare_attention(table(variants | {"c": drawn(2, 1, rng)}))
+    assert row(beside, first="a", second="b")["p_adjusted"] == alone["p_adjusted"] == alone["p"]
+
+
 def test_attention_outside_of_the_face_is_compared_too() -> None:
     rows = table({"a": one_region(1), "b": one_region(2)}).assign(outside=0.25, entropy=0.5)
     assert compare_attention(rows)["region"].tolist() == ["eyes", "outside"]

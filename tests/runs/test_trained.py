@@ -239,3 +239,11 @@ def test_a_checkpoint_that_is_gone_is_told(runs: tuple[Path, Path], tmp_path: Pa
     shutil.rmtree(copy / "checkpoints")
     with pytest.raises(RunError, match="no checkpoint"):
         load_runs([runs[0], copy])[1].model()
+
+
+def test_a_table_that_was_cut_off_is_told(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    copy = copied(runs[1], tmp_path / "copy")
+    table = copy / "predictions.parquet"
+    table.write_bytes(table.read_bytes()[:1000])
+    with pytest.raises(RunError, match="cannot be read"):
+        load_runs([runs[0], copy])
