@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facebias.cam import attribution, methods, perturbation
+from facebias.cam.folding import FoldedNorms
 from facebias.cam.layers import find_layer, find_pooled, find_stages, named_layer
 from facebias.cam.state import explaining
 from facebias.cam.targets import Targets, check_targets, directions, part, scores, settled
@@ -97,14 +99,16 @@ def class_maps(
     plan = _plan(model, images, layer, method, batch_size)
     device = next((parameter.device for parameter in model.parameters()), images.device)
     maps, logits, positive, negative = [], [], [], []
+    folded = FoldedNorms(model)
     with explaining(model):
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
             # A copy, since a tensor made in inference mode can't be part of a recorded forward;
             # channels last in memory, which convolutions are faster on.
             chunk = images[rows].to(device, copy=True).contiguous(memory_format=torch.channels_last)
-            raw, answers = _explain(model, plan, chunk, part(targets, rows))
-            classes, others = settled(part(targets, rows), answers)
+            own = part(targets, rows)
+            raw, answers = folded.run(partial(_explain, model, plan, chunk, own))
+            classes, others = settled(own, answers)
             maps.append(methods.normalise(raw).cpu().numpy())
             logits.append(answers.float().cpu().numpy())
             positive.append(classes.cpu().numpy())

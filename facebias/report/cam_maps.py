@@ -45,6 +45,7 @@ _TOLERANCE = 0.1  # of a probability; a GPU in half precision differs by a few h
 _SAMPLE = 64  # faces by which it is decided which regions are too small
 _MASKED = 2**22  # pixels times regions whose masks are in memory together
 _KEPT = 4  # times as many are kept for the next run
+_TOGETHER = 256  # faces that one call explains, or a batch of more: each call readies the model
 
 
 @dataclass(frozen=True)
@@ -349,7 +350,8 @@ def _explain(
 ) -> ExplainedRun:
     """Write the maps and the rows of one run."""
     model = load_model(plan.run, plan.question)
-    faces, size, undefined = plan.faces, plan.question.batch_size, 0
+    faces, undefined = plan.faces, 0
+    size = max(1, _TOGETHER // plan.question.batch_size) * plan.question.batch_size
     written = None
     if faces.split is not None:
         rows = plan.run.predictions_of(faces.split).set_index("id", drop=False)
