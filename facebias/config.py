@@ -213,14 +213,24 @@ def _checked_leaf(found: Any, schema: type, field: dataclasses.Field[Any], key: 
             raise _not_set(place, _describe(schema, field.name))
         if isinstance(inner, dict) and "_target_" in inner:  # it would be run
             raise wrong
+    convert = _convert if isinstance(found, dict | list) else _convert_once
     try:
-        merged = OmegaConf.merge(_typed(schema, field.name), {field.name: found})
+        converted = convert(schema, field.name, found)
     except OmegaConfBaseException as error:
         raise wrong from error
-    plain = OmegaConf.to_container(merged)
-    converted = plain[field.name] if isinstance(plain, dict) else found
     _check_range(converted, field.metadata, path)
     return converted
+
+
+def _convert(schema: type, name: str, found: Any) -> Any:  # noqa: ANN401
+    """Return a value in the type of its field."""
+    merged = OmegaConf.merge(_typed(schema, name), {name: found})
+    plain = OmegaConf.to_container(merged)
+    return plain[name] if isinstance(plain, dict) else found
+
+
+# A comparison checks the configurations of many runs, which are alike. Typed: 1 is not True.
+_convert_once = functools.lru_cache(maxsize=None, typed=True)(_convert)
 
 
 @functools.cache

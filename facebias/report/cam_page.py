@@ -21,6 +21,9 @@ SIDE = 120
 
 _DOTS = 100  # page pixels an inch
 _SHARPNESS = 160  # dots an inch of the PNG
+_PACKED = (
+    4  # of 9: faces take half of the time that they take by the usual 6, and a tenth more room
+)
 _FINER = 2  # a face is drawn with so many times the pixels that it takes
 
 
@@ -100,13 +103,14 @@ def save_both(figure: Figure, path: Path) -> list[Path]:
     Returns:
         Both files.
     """
-    files = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
+    png, svg = (path.with_suffix(suffix) for suffix in (".png", ".svg"))
     with rc_context({"svg.hashsalt": "facebias"}):
-        for file in files:
-            made = {"Date": None} if file.suffix == ".svg" else None
-            with whole_file(file) as temporary:
-                figure.savefig(temporary, dpi=_SHARPNESS, metadata=made)
-    return files
+        with whole_file(png) as temporary:
+            figure.savefig(temporary, dpi=_SHARPNESS, pil_kwargs={"compress_level": _PACKED})
+        figure.set_layout_engine("none")  # what was laid out stays where it is
+        with whole_file(svg) as temporary:
+            figure.savefig(temporary, dpi=_SHARPNESS, metadata={"Date": None})
+    return [png, svg]
 
 
 def enlarged(faces: UInt8, side: int = SIDE) -> UInt8:

@@ -59,16 +59,23 @@ class RunResults:
     @property
     def headline_split(self) -> str:
         """The split that counts: test, or validation where test was not scored."""
-        present = set(self.predictions["split"])
+        present = set(self.predictions["split"].unique())
         return next(split for split in reversed(SPLITS) if split in present)
 
 
-def read_results(folder: Path) -> RunResults:
-    """Read the tables of a run folder."""
-    config = OmegaConf.load(folder / "config.yaml")
+def read_results(folder: Path, config: DictConfig | None = None) -> RunResults:
+    """Read the tables of a run folder.
+
+    Args:
+        folder: of the run.
+        config: of the run, where it is read already.
+    """
+    if config is None:
+        found = OmegaConf.load(folder / "config.yaml")
+        assert isinstance(found, DictConfig)  # noqa: S101 - written by open_run
+        config = found
     metrics = folder / "metrics.csv"
     rows = pd.read_parquet(folder / "split.parquet")
-    assert isinstance(config, DictConfig)  # noqa: S101 - written by open_run
     return RunResults(
         folder,
         config,

@@ -120,7 +120,7 @@ def load_runs(
     _refuse_too_few(folders, purpose, least)
     configs = [read_train_config(folder) for folder in folders]
     runs = [
-        TrainedRun(folder, config, _results(folder), name)
+        TrainedRun(folder, config, _results(folder, config), name)
         for folder, config, name in zip(folders, configs, _names(configs), strict=True)
     ]
     for run in runs[1:]:
@@ -173,9 +173,9 @@ def _refuse_too_few(folders: Sequence[Path], purpose: str, least: int) -> None:
         )
 
 
-def _results(folder: Path) -> RunResults:
+def _results(folder: Path, config: DictConfig) -> RunResults:
     try:
-        return read_results(folder)
+        return read_results(folder, config)
     except FileNotFoundError as error:
         raise RunError(
             f"a table of {folder} is gone: {error}",
