@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from facebias.data.leaks import read_leaks
 from facebias.data.prepare import COMPOSITION_FILE
 from facebias.data.table import SPLITS
 from facebias.report.paired import Variant
+from facebias.report.variant_readings import bias_dose
 from facebias.runs.folder import STATUS
 from facebias.runs.settings import differing_settings
 from facebias.runs.trained import TrainedRun
@@ -45,7 +45,6 @@ def variant_table(variants: Sequence[Variant]) -> pd.DataFrame:
 
 def _variant_row(variant: Variant) -> dict[str, Any]:
     first = variant.runs[0]
-    dose = OmegaConf.select(first.config, "bias.dose")
     used = first.faces[first.faces["left_out"] == ""]
     train = drawn_faces(used[used["split"] == "train"])
     counts = {split: int((used["split"] == split).sum()) for split in SPLITS}
@@ -54,7 +53,7 @@ def _variant_row(variant: Variant) -> dict[str, Any]:
         "runs": len(variant.runs),
         "seeds": ", ".join(str(run.config.seed) for run in variant.runs),
         "bias": str(first.config.bias.variant),
-        "dose": math.nan if dose is None else float(dose),
+        "dose": bias_dose(first.config),
         "remedy": _short_target(first, "remedy"),
         "model": _model(first),
         "epochs": int(first.config.trainer.max_epochs),

@@ -25,7 +25,7 @@ from facebias.report.variant_pictures import shown_valence
 WARNING, NOT_MEASURED = "warning", "not measured"
 """Further verdicts of statements."""
 
-VERDICTS = (WARNING, MEASURED, SUPPORTED, CANNOT_TELL, NOT_MEASURED)
+VERDICTS = (WARNING, SUPPORTED, MEASURED, CANNOT_TELL, NOT_MEASURED)
 """In the order of the page."""
 
 _READINGS = {
@@ -38,7 +38,7 @@ _MOST_NAMED = 8  # variants whose values are told one by one
 
 
 def statements(comparison: Comparison, attention: Mapping[str, pd.DataFrame]) -> list[Statement]:
-    """Return what a comparison says: warnings, what is measured, supported, and cannot be told.
+    """Return what a comparison says: warnings, what is supported, measured, and cannot be told.
 
     Args:
         comparison: what was measured.
@@ -235,8 +235,9 @@ def _groups(comparison: Comparison) -> Iterator[Statement]:
     if unknown:
         text = (
             f"Of {unknown + len(told):,} differences between variants in groups and in gaps "
-            f"between groups (accuracy and macro recall), {unknown:,} cannot be told from 0; the "
-            "table has for each the smallest that would have been found."
+            f"between groups (accuracy and macro recall), {unknown:,} cannot be told from 0, "
+            "allowing for all comparisons of their kind; the table has for each the smallest that "
+            "would have been found."
         )
         yield Statement("all", "groups", CANNOT_TELL, text)
 
@@ -324,7 +325,10 @@ def _doses(comparison: Comparison) -> Iterator[Statement]:
             if part[part["reading"] == reading]["value"].notna().sum() > 1
         ]
         if said:
-            text = f"{curve}: {part['true'].iloc[0]} faces read as {read}: {'; '.join(said)}."
+            text = (
+                f"Under “{curve}”, {part['true'].iloc[0]} faces are read as {read} thus: "
+                f"{'; '.join(said)}."
+            )
             yield Statement(str(curve), "doses", MEASURED, text)
 
 
@@ -350,7 +354,7 @@ def _attention(tables: Mapping[str, pd.DataFrame]) -> Iterator[Statement]:
             more, less = less, more
         where, pair = region_words(row["region"]), f"“{row['first']}” minus “{row['second']}”"
         text = (
-            f"{where}: “{more}” has more of its maps there than “{less}”. The "
+            f"“{more}” has more of its maps on the region “{where}” than “{less}”. The "
             f"difference, {_size(row)} of the maps ({pair}), is larger than that between seeds, "
             f"adjusted p {p_value(row['p_adjusted'])}."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
+from facebias.files import whole_file
 from facebias.report import audit_figures
 from facebias.report.card_figures import jpeg_url
 
@@ -111,7 +112,7 @@ def save_pictures(
 
     Args:
         parts: of the page.
-        folder: of the pictures; those that are saved already stay where they are.
+        folder: of the pictures; those of a run are copied to it.
 
     Raises:
         RunError: if a file cannot be written.
@@ -121,12 +122,19 @@ def save_pictures(
     for number, picture in enumerate(pictures):
         if isinstance(picture, SavedPicture):
             embedded[picture] = _embed_saved(picture.file)
+            if picture.file.parent != folder:
+                _copy(picture.file, folder / f"{number:02d}_{picture.file.name}")
             continue
         path = folder / f"{number:02d}_{picture.name}"
         audit_figures.save(picture.figure, path)
         narrowest = int(69 * picture.figure.get_figwidth())
         embedded[picture] = EmbeddedPicture(embed(path.with_name(f"{path.name}.svg")), narrowest)
     return embedded
+
+
+def _copy(file: Path, path: Path) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(file.read_bytes())
 
 
 def _embed_saved(file: Path) -> EmbeddedPicture:

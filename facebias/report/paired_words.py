@@ -45,6 +45,15 @@ def sentence(row: Mapping[str, Any]) -> str:
     return f"{words} {covers(row)}"
 
 
+def attribute_words(name: object) -> str:
+    """Name an attribute in a sentence.
+
+    >>> attribute_words("skin_tone")
+    'skin tone'
+    """
+    return str(name).replace("_", " ")
+
+
 def points(value: float) -> str:
     """Format a difference of shares in percentage points, without the unit.
 
@@ -71,7 +80,7 @@ def _place(row: Mapping[str, Any]) -> str:
     if row["kind"] == "all":
         return f"On {faces}"
     groups = str(row["group"]) if row["kind"] == "group" else f"{row['group']} and {row['against']}"
-    return f"On {faces} of {row['attribute']} {groups}"
+    return f"On {faces} of {attribute_words(row['attribute'])} {groups}"
 
 
 def _claim(row: Mapping[str, Any], told: bool) -> str:

@@ -10,6 +10,7 @@ from facebias.fairness.valence import CORRECTED, SCORES
 from facebias.report.paired_words import (
     NOT_COMPARED,
     SUPPORTED,
+    attribute_words,
     covers,
     interval_words,
     points,
@@ -41,7 +42,7 @@ def _place(row: Mapping[str, Any]) -> str:
     kind = row["true"] if row["reading"] != SCORES else f"{row['true']} and {row['read']}"
     faces = f"On the same {row['n']:,} {kind} faces"
     if row["attribute"] != "all":
-        faces += f" of {row['attribute']} {row['group']}"
+        faces += f" of {attribute_words(row['attribute'])} {row['group']}"
     if row["reading"] == CORRECTED:
         return f"{faces}, with each model's own shares of the training divided out"
     return faces

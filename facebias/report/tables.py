@@ -15,6 +15,7 @@ ENDINGS = (".csv", ".json", ".tex")
 
 _UNDEFINED = "--"
 _LONGEST = 40  # letters of a column that is not broken into lines
+_WIDE = 9  # columns that a page takes
 _ESCAPED = str.maketrans(
     {
         **{sign: rf"\{sign}" for sign in "&%$#_{}"},
@@ -60,7 +61,8 @@ def latex_text(table: pd.DataFrame) -> str:
     r"""Return a table for LaTeX with the packages booktabs and longtable; text is escaped.
 
     Numbers have three decimals, very small ones an exponent. Columns of long text are broken into
-    lines. It is a `longtable`, which goes over pages.
+    lines. It is a `longtable`, which goes over pages; with more columns than a page is wide, one
+    in small letters on pages turned sideways, for which the package pdflscape is needed too.
 
     Args:
         table: its index is not told.
@@ -70,7 +72,11 @@ def latex_text(table: pd.DataFrame) -> str:
     head = " & ".join(escaped(name) for name in columns) + r" \\"
     lines = [rf"\begin{{longtable}}{{{places}}}", r"\toprule", head, r"\midrule", r"\endhead"]
     lines += [" & ".join(row) + r" \\" for row in zip(*columns.values(), strict=True)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{longtable}", ""])
+    lines += [r"\bottomrule", r"\end{longtable}"]
+    if len(columns) > _WIDE:
+        lines = [r"\begin{landscape}", r"\tiny", r"\setlength{\tabcolsep}{2pt}", *lines]
+        lines.append(r"\end{landscape}")
+    return "\n".join([*lines, ""])
 
 
 def escaped(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from facebias.fairness.predictions import UNKNOWN, GroupCodes, all_group_codes, scored_rows
 from facebias.fairness.settings import Settings
@@ -181,13 +181,21 @@ def _models(runs: Iterable[TrainedRun], classes: Sequence[str]) -> list[ValenceM
 
 def _names(variant: Variant) -> dict[str, Any]:
     config = variant.runs[0].config
-    dose = OmegaConf.select(config, "bias.dose")
     return {
         "variant": variant.name,
         "seeds": len(variant.runs),
-        "dose": math.nan if dose is None else float(dose),
+        "dose": bias_dose(config),
         "bias": str(OmegaConf.select(config, "bias.variant") or ""),
     }
+
+
+def bias_dose(config: DictConfig) -> float:
+    """Return the dose of a run's bias: NaN if it has none, 0 of balanced valences."""
+    dose = OmegaConf.select(config, "bias.dose")
+    if dose is None:
+        return math.nan
+    # Beside "balanced" the dose says what total it has in common with its twins.
+    return 0.0 if config.bias.variant == "balanced" else float(dose)
 
 
 class _Readings:

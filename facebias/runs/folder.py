@@ -240,7 +240,7 @@ def refuse_unfinished(folder: Path) -> None:
         raise RunError(
             f"{folder} is no run folder",
             f"a folder with {CONFIG} and {STATUS}, as facebias.train leaves it",
-            "give run=FOLDER; they lie below outputs/",
+            "correct the folder; runs lie below outputs/",
         )
     status = _status(folder)
     if status.get("status") != "done":

@@ -236,10 +236,13 @@ def refuse_unlike_faces(
     )
     if one != two:
         alike = sum(two.get(name) == said for name, said in one.items())
+        advice = f"train them again with the same data, or {purpose} others"
+        if first.config.data.fold != other.config.data.fold:
+            advice = "put folds together with facebias.summary, which takes the same words"
         raise RunError(
             f"{first.folder} predicted {len(one)} {splits[0]} faces and "
             f"{other.folder} {len(two)} {splits[1]} faces; {alike} of them "
             "have the same id, label and groups",
             "runs with the same data, data.seed and test split",
-            f"train them again with the same data, or {purpose} others",
+            advice,
         )

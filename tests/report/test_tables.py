@@ -60,3 +60,11 @@ def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         write_table(TABLE, tmp_path / "file" / "table")
+
+
+def test_a_wide_table_is_set_on_its_side() -> None:
+    wide = pd.DataFrame({f"column{number}": [1.5] for number in range(12)})
+    lines = latex_text(wide).splitlines()
+    assert lines[0] == r"\begin{landscape}"
+    assert lines[-1] == r"\end{landscape}"
+    assert r"\begin{landscape}" not in latex_text(wide.iloc[:, :5])

@@ -167,6 +167,15 @@ def test_other_faces_are_refused(
     assert refused.value.todo
 
 
+def test_folds_are_sent_to_the_summary(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    fold = with_predictions(
+        copied(runs[1], tmp_path / "fold", lambda config: config.data.update({"fold": 1})),
+        _without("test"),
+    )
+    with pytest.raises(RunError, match="facebias.summary"):
+        load_runs([runs[0], fold])
+
+
 def test_runs_that_did_not_score_the_test_faces_are_compared_on_validation(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
