@@ -63,7 +63,7 @@ def _read(config: DictConfig, trained: DictConfig) -> FaceTable:
     faces = Path(config.faces).expanduser()
     classes = list(trained.data.reader.classes)
     asked = _groups(config.attributes)
-    of_run = _groups(trained.data.reader.attributes)
+    of_run = _declared(trained)
     attributes = asked or of_run
     label_map, columns = dict(config.label_map or {}), dict(config.columns or {})
     provenance = config.provenance
@@ -96,7 +96,7 @@ def _read_generated(
     """Read generated faces, labelled by what the run has learned to tell."""
     reader = trained.data.reader
     classes, table = list(reader.classes), faces / TABLE
-    of_run = _in_table(_groups(reader.attributes), table, {}) if table.is_file() else {}
+    of_run = _in_table(_declared(trained), table, {}) if table.is_file() else {}
     own = reader.get("target")  # of other data sets: an attribute of theirs, such as Male
     target = own if own in TARGETS else target_for(classes)
     return read_generated_folder(faces, target, classes, asked or of_run)
@@ -108,6 +108,12 @@ def _in_table(
     """Return the attributes that a table has a column for."""
     there = column_names(table)
     return {name: each for name, each in attributes.items() if columns.get(name, name) in there}
+
+
+def _declared(trained: DictConfig) -> Mapping[str, Sequence[str]]:
+    """Return the attributes of a run's faces, with those of its side table."""
+    data = trained.data
+    return {**_groups(data.reader.attributes), **_groups(data.side_table.attributes)}
 
 
 def _groups(attributes: DictConfig | None) -> Mapping[str, Sequence[str]]:

@@ -46,10 +46,19 @@ class TrainedRun:
 
     @cached_property
     def attributes(self) -> dict[str, tuple[str, ...]]:
-        """The groups of each attribute: those declared, or all that the faces have."""
+        """The groups of each attribute: those declared, or all that the faces have.
+
+        An attribute that is the label is no group of its faces, and readers leave it out.
+        """
+        data = self.config.data
+        declared = {
+            **(data.reader.get("attributes") or {}),
+            **(data.side_table.attributes or {}),
+        }
         return {
             str(name): tuple(groups) or tuple(sorted(set(self.faces[name]) - {UNKNOWN}))
-            for name, groups in (self.config.data.reader.get("attributes") or {}).items()
+            for name, groups in declared.items()
+            if name in self.faces
         }
 
     @cached_property

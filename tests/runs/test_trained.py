@@ -126,6 +126,18 @@ def test_groups_that_are_not_declared_are_found(runs: tuple[Path, Path], tmp_pat
     assert second.attributes == {}
 
 
+def test_groups_are_those_that_the_faces_have_also_from_a_side_table(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def change(config: DictConfig) -> None:
+        config.data.side_table.attributes = {"age": list(config.data.reader.attributes.age)}
+        # Read as the label, so that no column has it.
+        config.data.reader.attributes = {"gender": ["female", "male"], "mood": ["good", "bad"]}
+
+    run, _ = load_runs([copied(runs[0], tmp_path / "joined", change), runs[1]])
+    assert run.attributes == {"gender": ("female", "male"), "age": ("young", "old")}
+
+
 def test_classes_may_stand_in_another_order(runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = copied(
         runs[1],
