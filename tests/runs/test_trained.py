@@ -184,7 +184,7 @@ def test_folds_are_sent_to_the_summary(runs: tuple[Path, Path], tmp_path: Path) 
         copied(runs[1], tmp_path / "fold", lambda config: config.data.update({"fold": 1})),
         _without("test"),
     )
-    with pytest.raises(RunError, match="facebias.summary"):
+    with pytest.raises(RunError, match=r"facebias\.summary"):
         load_runs([runs[0], fold])
 
 
