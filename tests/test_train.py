@@ -162,7 +162,10 @@ def test_twins_differ_in_their_train_faces_only(tmp_path: Path, faces_root: Path
             "classifier.class_weights=balanced",
             "callbacks.cam.method=grad_cam",
         ),
-        ("data.channels=3", "model=mobilenetv3_small", "data.height=64"),
+        pytest.param(
+            ("data.channels=3", "model=mobilenetv3_small", "data.height=64"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda overrides: overrides[0],
 )  # fmt: skip
