@@ -39,6 +39,7 @@ from facebias.report.cam_pictures import (
 )
 from facebias.report.page_parts import PageTable, SavedPicture, Section
 from facebias.report.paired import Variant
+from facebias.report.paired_words import attribute_words
 from facebias.runs.explained import ExplainedFaces, explained_faces
 from facebias.runs.trained import TrainedRun
 
@@ -312,7 +313,7 @@ def _group_table(found: _Found) -> PageTable:
     first = shares.iloc[groups.argsort(kind="stable")].drop_duplicates(keys).set_index(keys)
     rows = [
         (
-            "all faces" if attribute == ALL else f"{attribute}: {group}",
+            "all faces" if attribute == ALL else f"{attribute_words(attribute)}: {group}",
             variant,
             f"{row['n']:,}" + ("" if row["status"] == "ok" else f", {row['status']}"),
             *(

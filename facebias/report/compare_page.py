@@ -14,7 +14,7 @@ from facebias.report.compare_measures import Comparison
 from facebias.report.compare_runs import data_facts
 from facebias.report.compare_words import leak_words
 from facebias.report.page_parts import Picture, SavedPicture, Section
-from facebias.report.paired_words import NOT_COMPARED
+from facebias.report.paired_words import NOT_COMPARED, attribute_words
 
 _MOST_PHOTO = 1_500_000  # bytes of a picture of leaks
 
@@ -88,7 +88,7 @@ def _groups(comparison: Comparison, attribute: str) -> Section:
     groups = tables.group_page_table(comparison, attribute)
     gaps = tuple(tables.gap_page_table(comparison, attribute))
     return Section(
-        f"By {attribute.replace(' x ', ' and ')}",
+        f"By {attribute_words(attribute).replace(' x ', ' and ')}",
         "",
         tuple(_group_pictures(comparison, attribute, recalls=not crossed)),
         () if crossed else (groups, *gaps),

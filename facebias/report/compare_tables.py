@@ -13,7 +13,7 @@ from facebias.report.audit_words import p_value, percent, points
 from facebias.report.compare_measures import Comparison
 from facebias.report.compare_runs import CURVES
 from facebias.report.page_parts import PageTable
-from facebias.report.paired_words import SUPPORTED
+from facebias.report.paired_words import SUPPORTED, attribute_words
 from facebias.report.variant_pictures import shown_valence
 
 MOST_CLASSES = 4
@@ -225,7 +225,8 @@ def group_page_table(comparison: Comparison, attribute: str) -> PageTable:
     heads = ("group", "variant", "n", *METRICS.values(), f"accuracy {READINGS[CORRECTED]}")
     heads += (*(f"recall of {name}" for name in classes), "")
     return _cut(
-        f"By {attribute}, with 95 % intervals; [in brackets] what rests on too few faces",
+        f"By {attribute_words(attribute)}, with 95 % intervals; [in brackets] what rests on too few "
+        "faces",
         heads,
         rows,
         names=2,
@@ -252,7 +253,8 @@ def gap_page_table(comparison: Comparison, attribute: str) -> Iterator[PageTable
         for row in own.to_dict(orient="records")
     ]
     yield _cut(
-        f"Largest gaps by {attribute}, in points; the interval allows for all pairs of groups",
+        f"Largest gaps by {attribute_words(attribute)}, in points; the interval allows for all "
+        "pairs of groups",
         ("variant", "metric", "gap", "between", "groups compared"),
         rows,
         names=2,
@@ -330,7 +332,7 @@ def valence_page_table(comparison: Comparison, *, headline: bool) -> Iterator[Pa
     for (attribute, group, variant, reading), part in own.groupby(keys, sort=False):
         found = {str(row["read"]): row for row in part.to_dict(orient="records")}
         first = next(iter(found.values()))
-        place = "all faces" if attribute == "all" else f"{attribute}: {group}"
+        place = "all faces" if attribute == "all" else f"{attribute_words(attribute)}: {group}"
         cells = (_marked(found[read]) if read in found else "–" for read in reads)
         rows.append((place, str(variant), READINGS[str(reading)], f"{first['n']:,}", *cells))
     if rows:
@@ -390,7 +392,7 @@ def score_page_table(comparison: Comparison, *, headline: bool) -> Iterator[Page
     ):
         found = {str(row["metric"]): row for row in part.to_dict(orient="records")}
         first = next(iter(found.values()))
-        place = "all faces" if attribute == "all" else f"{attribute}: {group}"
+        place = "all faces" if attribute == "all" else f"{attribute_words(attribute)}: {group}"
         cells = (_score(found.get(name)) for name in _SCORES)
         expected = _score_value(found.get("ece_equal_mass", {}).get("if_calibrated", np.nan))
         rows.append((place, str(variant), f"{first['n']:,}", *cells, expected))

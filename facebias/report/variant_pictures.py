@@ -10,7 +10,7 @@ from facebias.fairness.valence import CORRECTED, RAW
 from facebias.report import audit_figures
 from facebias.report.card_figures import plain
 from facebias.report.page_parts import Picture, picture_name
-from facebias.report.paired_words import NOT_COMPARED, SUPPORTED
+from facebias.report.paired_words import NOT_COMPARED, SUPPORTED, attribute_words
 
 MOST_SERIES = 7
 """Variants that colours and shapes can tell apart in one picture."""
@@ -145,7 +145,8 @@ def groups_picture(
     rows = rows[(rows["attribute"] == attribute) & (rows["status"] != "unknown")]
     variants = list(dict.fromkeys(rows["variant"]))
     name = metric.replace("_", " ")
-    title = f"{name.capitalize()} {'of all faces' if attribute == 'all' else f'by {attribute}'}"
+    whose = "of all faces" if attribute == "all" else f"by {attribute_words(attribute)}"
+    title = f"{name.capitalize()} {whose}"
     title += f", {reading}" if reading != RAW else ""
     if attribute == "all":
         rows, variants = rows.assign(group=rows["variant"], model=reading), [reading]
