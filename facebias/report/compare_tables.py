@@ -225,8 +225,8 @@ def group_page_table(comparison: Comparison, attribute: str) -> PageTable:
     heads = ("group", "variant", "n", *METRICS.values(), f"accuracy {READINGS[CORRECTED]}")
     heads += (*(f"recall of {name}" for name in classes), "")
     return _cut(
-        f"By {attribute_words(attribute)}, with 95 % intervals; [in brackets] what rests on too few "
-        "faces",
+        f"By {attribute_words(attribute)}, with 95 % intervals; [in brackets] what rests on "
+        "too few faces",
         heads,
         rows,
         names=2,
