@@ -213,7 +213,7 @@ def _checked_leaf(found: Any, schema: type, field: dataclasses.Field[Any], key: 
             raise _not_set(place, _describe(schema, field.name))
         if isinstance(inner, dict) and "_target_" in inner:  # it would be run
             raise wrong
-    convert = _convert if isinstance(found, dict | list) else _convert_once
+    convert = _convert_once if isinstance(found, str | int | None) else _convert
     try:
         converted = convert(schema, field.name, found)
     except OmegaConfBaseException as error:

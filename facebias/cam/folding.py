@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules import module as modules
 from torch.overrides import TorchFunctionMode
 
 Result = TypeVar("Result")
@@ -22,6 +23,8 @@ _LOOKS = {
     ),
 }
 """What reads no value of a tensor."""
+
+_AGREE = 1e-3  # share of the largest logit; single precision differs by a thousandth of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ class _Convolved:
     """
 
     output: Callable[[], Tensor | None]
-    weight: Tensor
+    weight: nn.Parameter
     bias: Tensor | None
     norms: list[_Norm] = field(default_factory=list)
     used: bool = False
@@ -56,11 +59,35 @@ class _Convolved:
 
 @dataclass(frozen=True, eq=False)
 class _Fold:
-    """The convolution that does both, and the statistics by which its normalisation is known."""
+    """The convolution that does both, and what it was made of.
+
+    Attributes:
+        weight: of both.
+        bias: of both.
+        own_bias: of the convolution alone.
+        norm: that is taken along.
+        versions: how often each of the tensors that they were made of has been written to.
+    """
 
     weight: Tensor
     bias: Tensor
-    mean: Tensor
+    own_bias: Tensor | None
+    norm: _Norm
+    versions: tuple[tuple[Tensor, int], ...]
+
+    def holds(self, own_bias: Tensor | None, norm: _Norm | None = None) -> bool:
+        """Say whether these are the bias, and the normalisation if any, that it was made of."""
+        same = own_bias is self.own_bias
+        if norm is not None:
+            same = same and all(
+                getattr(self.norm, name) is each for name, each in _tensors_of(norm)
+            )
+            same = same and norm.eps == self.norm.eps
+        return same and all(tensor._version == version for tensor, version in self.versions)
+
+
+class _OtherWay(Exception):  # noqa: N818 - no error: the block is run again
+    """With these images the network does something else than it did when it was watched."""
 
 
 class FoldedNorms(TorchFunctionMode):
@@ -69,33 +96,56 @@ class FoldedNorms(TorchFunctionMode):
     By fixed statistics the second is a scaling and a shift, which weights and bias of the first
     can hold (Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2). The result is the same but for
-    rounding; the model's own weights stay as they are.
+    rounding; the model's own weights stay as they are. What is recorded for gradients is left.
 
-    The first `run` only watches. Folded is what is used by one normalisation and by nothing else,
-    with weights that are used once. A model with hooks is left alone: they may keep what is folded.
+    Folded is what one normalisation uses and nothing else does, with weights that are used once, as
+    seen on an example whose logits must come out the same. A block in which the network does
+    otherwise is run again without. Models with hooks, and compiled or scripted ones, are left
+    alone: what they do with a tensor is not seen.
 
     Args:
         model: held as `facebias.cam.state.explaining` holds it.
+        example: an image or more, as the model takes them.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, example: Tensor) -> None:
         super().__init__()
-        self._watching = not any(module._forward_hooks for module in model.modules())
-        self._seen: list[_Convolved] = []
+        self._watching, self._seen = True, list[_Convolved]()
         self._at: dict[int, _Convolved] = {}
         self._folds: dict[int, _Fold] = {}
         self._waiting: dict[int, tuple[Tensor, _Fold]] = {}
+        self._done: dict[int, Tensor] = {}
+        if _is_open(model):
+            self._find(model, example)
+        self._watching = False
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Do work that forwards images through the model, and return what it returns."""
-        with self:
-            result = work()
-        if self._watching:
-            self._folds, self._watching = _folds(self._seen), False
-        if self._waiting:  # with these images the network goes another way
-            self._folds, self._waiting = {}, {}
+        if not self._folds:
             return work()
+        try:
+            with self:
+                result = work()
+            if self._waiting:
+                raise _OtherWay
+        except _OtherWay:
+            self._folds = {}
+            return work()
+        finally:
+            self._waiting, self._done = {}, {}
         return result
+
+    def _find(self, model: nn.Module, example: Tensor) -> None:
+        """Watch the example, and keep the folds if they give its logits."""
+        with torch.no_grad():
+            with self:
+                expected = model(example)
+            self._watching, self._folds = False, _folds(self._seen)
+            self._seen, self._at = [], {}
+            found = self.run(lambda: model(example))
+        room = _AGREE * expected.abs().max()
+        if found.shape != expected.shape or not (found - expected).abs().max() <= room:
+            self._folds = {}
 
     def __torch_function__(
         self,
@@ -108,17 +158,30 @@ class FoldedNorms(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._watching:
             return self._watched(function, args, kwargs)
-        if function is torch.conv2d and len(args) > 2 and id(args[1]) in self._folds:
-            fold = self._folds[id(args[1])]
-            output: Tensor = function(args[0], fold.weight, fold.bias, *args[3:], **kwargs)
-            self._waiting[id(output)] = output, fold
-            return output
         if function is functional.batch_norm and id(args[0]) in self._waiting:
-            done, fold = self._waiting[id(args[0])]
-            if args[1] is fold.mean:
-                del self._waiting[id(done)]
-                return done
+            return self._taken_along(args, kwargs)
+        if function not in _LOOKS:
+            for tensor in _tensors([*args, *kwargs.values()]):
+                if id(tensor) in self._waiting or id(tensor) in self._done:
+                    raise _OtherWay
+        if function is torch.conv2d and len(args) > 2 and not args[0].requires_grad:
+            fold = self._folds.get(id(args[1]))
+            if fold is not None:
+                if not fold.holds(args[2]):
+                    raise _OtherWay
+                output: Tensor = function(args[0], fold.weight, fold.bias, *args[3:], **kwargs)
+                self._waiting[id(output)] = output, fold
+                return output
         return function(*args, **kwargs)
+
+    def _taken_along(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """Return what is normalised already, as another object: the old one must not be used."""
+        output, fold = self._waiting.pop(id(args[0]))
+        norm = _fixed(*args[1:], **kwargs)
+        if norm is None or not fold.holds(fold.own_bias, norm):
+            raise _OtherWay
+        self._done[id(output)] = output
+        return output.detach()
 
     def _watched(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """Do as the function does, and note whose output it uses."""
@@ -130,11 +193,28 @@ class FoldedNorms(TorchFunctionMode):
                     convolved.norms += [] if norm is None else [norm]
                     convolved.used |= norm is None
         result = function(*args, **kwargs)
-        if function is torch.conv2d and len(args) > 2:
+        # Single or double precision: of less, the product with the scale would be rounded.
+        exact = isinstance(result, Tensor) and result.dtype in (torch.float32, torch.float64)
+        known = function is torch.conv2d and len(args) > 2 and isinstance(args[1], nn.Parameter)
+        if known and exact and args[1].dtype == result.dtype:
             convolved = _Convolved(weakref.ref(result), args[1], args[2])
             self._seen.append(convolved)
             self._at[id(result)] = convolved
         return result
+
+
+def _is_open(model: nn.Module) -> bool:
+    """Say whether all that a model does with a tensor is seen."""
+    if modules._global_forward_hooks or modules._global_forward_pre_hooks:
+        return False
+    return not any(
+        isinstance(each, torch.jit.ScriptModule)
+        or type(each).__name__ == "OptimizedModule"  # by name: importing its module takes a second
+        or each._compiled_call_impl is not None
+        or each._forward_hooks
+        or each._forward_pre_hooks
+        for each in model.modules()
+    )
 
 
 def _tensors(values: list[Any]) -> Iterator[Tensor]:
@@ -144,6 +224,10 @@ def _tensors(values: list[Any]) -> Iterator[Tensor]:
             yield value
         elif isinstance(value, list | tuple):
             yield from _tensors(list(value))
+
+
+def _tensors_of(norm: _Norm) -> Iterator[tuple[str, Tensor | None]]:
+    return ((name, getattr(norm, name)) for name in ("mean", "variance", "weight", "bias"))
 
 
 def _fixed(
@@ -167,25 +251,24 @@ def _folds(seen: list[_Convolved]) -> dict[int, _Fold]:
     return {
         id(each.weight): _fold(each, each.norms[0])
         for each in seen
-        if len(each.norms) == 1 and not each.used and _lasting(each, times)
+        if len(each.norms) == 1
+        and not each.used
+        and times[id(each.weight)] == 1
+        and not any(tensor.is_inference() for tensor in _made_of(each, each.norms[0]))
     }
 
 
-def _lasting(convolved: _Convolved, times: Counter[int]) -> bool:
-    """Say whether weights are used once a forward, and are the same in the next one.
-
-    Single or double precision: of less, the product with the scale would be rounded.
-    """
-    weight = convolved.weight
-    exact = weight.dtype in (torch.float32, torch.float64)
-    return exact and isinstance(weight, nn.Parameter) and times[id(weight)] == 1
+def _made_of(convolved: _Convolved, norm: _Norm) -> list[Tensor]:
+    tensors = [convolved.weight, convolved.bias, *(each for _, each in _tensors_of(norm))]
+    return [each for each in tensors if each is not None]
 
 
-@torch.no_grad()
 def _fold(convolved: _Convolved, norm: _Norm) -> _Fold:
     scale = torch.rsqrt(norm.variance + norm.eps)
     scale = scale if norm.weight is None else scale * norm.weight
     shift = -norm.mean if convolved.bias is None else convolved.bias - norm.mean
     shift = shift * scale
     shift = shift if norm.bias is None else shift + norm.bias
-    return _Fold(convolved.weight * scale.view(-1, 1, 1, 1), shift, norm.mean)
+    versions = tuple((each, each._version) for each in _made_of(convolved, norm))
+    weight = convolved.weight * scale.view(-1, 1, 1, 1)
+    return _Fold(weight, shift, convolved.bias, norm, versions)

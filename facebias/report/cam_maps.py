@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facebias.cam.attention import attention
 from facebias.cam.explain import Maps, class_maps
+from facebias.cam.methods import GRADIENT_METHODS
 from facebias.cam.regions import RegionMasks, Source, merge_regions, merging
 from facebias.cam.targets import Targets, named_targets, part
 from facebias.cam.template import CROP_EYES
@@ -351,7 +352,9 @@ def _explain(
     """Write the maps and the rows of one run."""
     model = load_model(plan.run, plan.question)
     faces, undefined = plan.faces, 0
-    size = max(1, _TOGETHER // plan.question.batch_size) * plan.question.batch_size
+    size = plan.question.batch_size
+    if plan.question.method in GRADIENT_METHODS:
+        size *= max(1, _TOGETHER // size)
     written = None
     if faces.split is not None:
         rows = plan.run.predictions_of(faces.split).set_index("id", drop=False)

@@ -15,7 +15,7 @@ ENDINGS = (".csv", ".json", ".tex")
 
 _UNDEFINED = "--"
 _LONGEST = 40  # letters of a column that is not broken into lines
-_WIDE = 9  # columns that a page takes
+_WIDE = 12  # columns that a page takes
 _ESCAPED = str.maketrans(
     {
         **{sign: rf"\{sign}" for sign in "&%$#_{}"},

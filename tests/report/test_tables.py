@@ -63,7 +63,7 @@ def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_a_wide_table_is_set_on_its_side() -> None:
-    wide = pd.DataFrame({f"column{number}": [1.5] for number in range(12)})
+    wide = pd.DataFrame({f"column{number}": [1.5] for number in range(13)})
     lines = latex_text(wide).splitlines()
     assert lines[0] == r"\begin{landscape}"
     assert lines[-1] == r"\end{landscape}"
