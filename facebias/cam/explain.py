@@ -81,7 +81,7 @@ def class_maps(
             with output (N, K, h, w). For LayerCAM also "stages" (see `find_stages`) or several
             names, whose maps are fused (see `fuse`).
         method: a name in `METHODS`.
-        batch_size: images in one forward; it changes speed and memory only.
+        batch_size: images in one forward; it changes speed, memory and rounding only.
 
     Returns:
         Maps (N, h, w) in the layer's cells, the largest of several, or in pixels for methods

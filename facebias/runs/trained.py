@@ -58,7 +58,7 @@ class TrainedRun:
         return {
             str(name): tuple(groups) or tuple(sorted(set(self.faces[name]) - {UNKNOWN}))
             for name, groups in declared.items()
-            if name in self.faces
+            if name in self.results.predictions
         }
 
     @cached_property

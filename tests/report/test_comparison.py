@@ -52,7 +52,8 @@ def made_run(
                 "reader": {
                     "classes": list(CLASSES),
                     "attributes": dict(GROUPS if attributes is None else attributes),
-                }
+                },
+                "side_table": {"attributes": None},
             },
             "classifier": {"class_weights": "none"},
         }
