@@ -178,13 +178,12 @@ def test_maps_are_held_against_those_of_random_weights_and_of_noise(explained: P
 
 
 def test_the_size_of_batches_changes_nothing_but_the_row_groups(
-    explained: Path, runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    explained: Path, runs: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cam_maps, "_TOGETHER", 15)  # two batches of seven
     folder = explain(compose_cam(tmp_path, runs, *QUICK, "batch_size=7"))
     one, other = (pd.read_parquet(each / "attention.parquet") for each in (explained, folder))
     pd.testing.assert_frame_equal(one, other, atol=1e-4, rtol=1e-4)
-    assert pq.ParquetFile(folder / "attention.parquet").num_row_groups == 10
+    assert pq.ParquetFile(folder / "attention.parquet").num_row_groups == 20
     assert not [*folder.glob("curves*"), *folder.glob("randomised*"), *folder.glob("noise*")]
 
 

@@ -1,10 +1,8 @@
 """Maps of a batch of images: where the network finds the evidence for a class."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facebias.cam import attribution, methods, perturbation
-from facebias.cam.folding import FoldedNorms
 from facebias.cam.layers import find_layer, find_pooled, find_stages, named_layer
 from facebias.cam.state import explaining
 from facebias.cam.targets import Targets, check_targets, directions, part, scores, settled
@@ -81,7 +78,7 @@ def class_maps(
             with output (N, K, h, w). For LayerCAM also "stages" (see `find_stages`) or several
             names, whose maps are fused (see `fuse`).
         method: a name in `METHODS`.
-        batch_size: images in one forward; it changes speed, memory and rounding only.
+        batch_size: images in one forward; it changes speed and memory only.
 
     Returns:
         Maps (N, h, w) in the layer's cells, the largest of several, or in pixels for methods
@@ -101,15 +98,13 @@ def class_maps(
     device = next((parameter.device for parameter in model.parameters()), images.device)
     maps, logits, positive, negative = [], [], [], []
     with explaining(model):
-        run = _runner(model, plan, images[:1].to(device, copy=True), len(images))
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
             # A copy, since a tensor made in inference mode can't be part of a recorded forward;
             # channels last in memory, which convolutions are faster on.
             chunk = images[rows].to(device, copy=True).contiguous(memory_format=torch.channels_last)
-            own = part(targets, rows)
-            raw, answers = run(partial(_explain, model, plan, chunk, own))
-            classes, others = settled(own, answers)
+            raw, answers = _explain(model, plan, chunk, part(targets, rows))
+            classes, others = settled(part(targets, rows), answers)
             maps.append(methods.normalise(raw).cpu().numpy())
             logits.append(answers.float().cpu().numpy())
             positive.append(classes.cpu().numpy())
@@ -122,13 +117,6 @@ def class_maps(
         method,
         np.concatenate(negative) if negative else None,
     )
-
-
-def _runner(model: nn.Module, plan: _Plan, example: Tensor, count: int) -> Callable[..., Any]:
-    """Return what explains a chunk; of several, each one forward, in less time."""
-    if plan.method not in methods.GRADIENT_METHODS or count <= plan.batch_size:
-        return lambda work: work()
-    return FoldedNorms(model, example).run
 
 
 def resize_maps(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from facebias.cam.attention import attention
 from facebias.cam.explain import Maps, class_maps
-from facebias.cam.methods import GRADIENT_METHODS
 from facebias.cam.regions import RegionMasks, Source, merge_regions, merging
 from facebias.cam.targets import Targets, named_targets, part
 from facebias.cam.template import CROP_EYES
@@ -46,7 +45,6 @@ _TOLERANCE = 0.1  # of a probability; a GPU in half precision differs by a few h
 _SAMPLE = 64  # faces by which it is decided which regions are too small
 _MASKED = 2**22  # pixels times regions whose masks are in memory together
 _KEPT = 4  # times as many are kept for the next run
-_TOGETHER = 256  # faces that one call explains, or a batch of more: each call readies the model
 
 
 @dataclass(frozen=True)
@@ -351,10 +349,7 @@ def _explain(
 ) -> ExplainedRun:
     """Write the maps and the rows of one run."""
     model = load_model(plan.run, plan.question)
-    faces, undefined = plan.faces, 0
-    size = plan.question.batch_size
-    if plan.question.method in GRADIENT_METHODS:
-        size *= max(1, _TOGETHER // size)
+    faces, size, undefined = plan.faces, plan.question.batch_size, 0
     written = None
     if faces.split is not None:
         rows = plan.run.predictions_of(faces.split).set_index("id", drop=False)

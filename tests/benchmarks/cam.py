@@ -1,8 +1,6 @@
 """Maps against a forward pass without gradients, pytorch-grad-cam and torch-cam, in one run.
 
 python -m tests.benchmarks.cam [repeats]
-
-All of them get the same images in the same batches.
 """
 
 import statistics
@@ -21,29 +19,26 @@ from torchcam import methods as torch_cam
 from facebias.cam.explain import class_maps
 from facebias.cam.layers import find_layer, named_layer
 
-_BATCH, _BATCHES, _SIDE, _CLASSES = 32, 8, 112, 7
+_BATCH, _SIDE, _CLASSES = 32, 112, 7
 
 
 def forward(model: nn.Module, images: Tensor) -> None:
     """Answer without gradients: the yardstick."""
     with torch.no_grad():
-        for batch in torch.split(images, _BATCH):
-            model(batch)
+        model(images)
 
 
 def by_grad_cam(peer: type, model: nn.Module, layer: str, images: Tensor, targets: Tensor) -> None:
     """Explain with pytorch-grad-cam."""
-    goals = [ClassifierOutputTarget(int(target)) for target in targets[:_BATCH]]
+    goals = [ClassifierOutputTarget(int(target)) for target in targets]
     with peer(model, [named_layer(model, layer)]) as cam:
-        for batch in torch.split(images, _BATCH):
-            cam(batch, goals)
+        cam(images, goals)
 
 
 def by_torch_cam(peer: type, model: nn.Module, layer: str, images: Tensor, targets: Tensor) -> None:
     """Explain with torch-cam."""
     with peer(model, layer) as cam:
-        for batch in torch.split(images, _BATCH):
-            cam(targets[:_BATCH].tolist(), model(batch))
+        cam(targets.tolist(), model(images))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -66,9 +61,7 @@ def contenders(model: nn.Module, images: Tensor) -> dict[str, Callable[[], objec
         ("grad_cam", GradCAM, torch_cam.GradCAM),
     ):
         asked = (model, layer, images, targets)
-        work[method] = partial(
-            class_maps, *(model, images, targets), layer=layer, method=method, batch_size=_BATCH
-        )
+        work[method] = partial(class_maps, model, images, targets, layer=layer, method=method)
         work[f"{method}, pytorch-grad-cam"] = partial(by_grad_cam, ours, *asked)
         work[f"{method}, torch-cam"] = partial(by_torch_cam, theirs, *asked)
     return work
@@ -76,10 +69,10 @@ def contenders(model: nn.Module, images: Tensor) -> dict[str, Callable[[], objec
 
 def main() -> None:
     """Print images/s of each, and its share of the forward pass in either layout."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     torch.manual_seed(0)
     model = timm.create_model("efficientnet_b2", pretrained=False, num_classes=_CLASSES).eval()
-    work = contenders(model, torch.randn(_BATCHES * _BATCH, 3, _SIDE, _SIDE))
+    work = contenders(model, torch.randn(_BATCH, 3, _SIDE, _SIDE))
     taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats + 1):  # one after the other, so that a busy spell hits all
         for name, run in work.items():
@@ -88,7 +81,7 @@ def main() -> None:
     print(f"efficientnet_b2, {_SIDE} px, batches of {_BATCH}, {torch.get_num_threads()} threads")
     for name, time_of in middle.items():
         plain, last = middle["forward"] / time_of, middle["forward, channels last"] / time_of
-        print(f"{name:30} {_BATCHES * _BATCH / time_of:7.1f} images/s  {plain:5.2f}  {last:5.2f}")
+        print(f"{name:30} {_BATCH / time_of:7.1f} images/s  {plain:5.2f}  {last:5.2f}")
 
 
 if __name__ == "__main__":
