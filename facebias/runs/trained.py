@@ -247,7 +247,7 @@ def refuse_unlike_faces(
         alike = sum(two.get(name) == said for name, said in one.items())
         advice = f"train them again with the same data, or {purpose} others"
         if first.config.data.fold != other.config.data.fold:
-            advice = "put folds together with facebias.summary, which takes the same words"
+            advice = "folds are put together by facebias.summary: give it the same runs or sweep"
         raise RunError(
             f"{first.folder} predicted {len(one)} {splits[0]} faces and "
             f"{other.folder} {len(two)} {splits[1]} faces; {alike} of them "
