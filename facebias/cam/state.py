@@ -1,5 +1,6 @@
 """Leaving a model exactly as it was found."""
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,11 +13,14 @@ from torch.overrides import TorchFunctionMode
 from facebias.errors import ModelError
 
 
-class _FrozenNorms(TorchFunctionMode):
-    """Computes a recorded batch normalisation by fixed statistics as the scaling that it is.
+class _ShortWayBack(TorchFunctionMode):
+    """Computes steps in ways with the same result that are faster, above all on the way back.
 
-    PyTorch's own step back through it also adds up gradients of its weights and statistics, which
-    nobody asks for here, and is the slowest part of a LayerCAM of an EfficientNet on a processor.
+    A batch normalisation by fixed statistics becomes the scaling that it is: PyTorch's own step
+    back also adds up gradients of its weights and statistics, which nobody asks for here, and is
+    the slowest part of a LayerCAM of an EfficientNet on a processor. A mean over places becomes a
+    sum, divided: the step back through it stays a view of one number a channel, where that through
+    a mean is written out cell by cell, and in another memory layout than the activations.
     """
 
     def __torch_function__(
@@ -28,17 +32,15 @@ class _FrozenNorms(TorchFunctionMode):
     ) -> Any:  # noqa: ANN401
         """Do as the function does."""
         kwargs = kwargs or {}
-        if function is functional.batch_norm:
-            scaled = _scaled(*args, **kwargs)
-            if scaled is not None:
-                return scaled
-        return function(*args, **kwargs)
+        shorter = _SHORTER.get(function)
+        found = None if shorter is None else shorter(*args, **kwargs)
+        return function(*args, **kwargs) if found is None else found
 
 
 def _scaled(
-    images: Tensor,
-    mean: Tensor | None,
-    variance: Tensor | None,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
@@ -46,16 +48,48 @@ def _scaled(
     eps: float = 1e-5,
 ) -> Tensor | None:
     """Normalise as `torch.nn.functional.batch_norm`; None where that is best left to it."""
-    if training or mean is None or variance is None or not images.requires_grad:
+    if training or running_mean is None or running_var is None or input.dtype not in _PRECISE:
         return None
-    if images.dtype not in (torch.float32, torch.float64):
-        return None  # it would round more often
-    scale = torch.rsqrt(variance + eps)
+    if not (input.requires_grad or input.is_cpu):
+        return None  # on other devices the way there alone is faster in one step
+    scale = torch.rsqrt(running_var + eps)
     scale = scale if weight is None else scale * weight
-    shift = -mean * scale
+    shift = -running_mean * scale
     shift = shift if bias is None else shift + bias
-    shape = (1, -1, *(1,) * (images.ndim - 2))
-    return torch.addcmul(shift.view(shape), images, scale.view(shape))
+    shape = (1, -1, *(1,) * (input.ndim - 2))
+    return torch.addcmul(shift.view(shape), input, scale.view(shape))
+
+
+def _averaged(
+    input: Tensor,
+    dim: int | tuple[int, ...] | None = None,
+    keepdim: bool = False,
+    **others: object,
+) -> Tensor | None:
+    """Average as `torch.mean`; None where that is best left to it."""
+    if others or input.dtype not in _PRECISE or not input.requires_grad:
+        return None
+    dims = (dim,) if isinstance(dim, int) else dim
+    if not dims or not all(isinstance(each, int) for each in dims):
+        return None  # of everything, or of named places
+    return input.sum(dims, keepdim) / math.prod(input.shape[each] for each in dims)
+
+
+def _pooled(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: ANN401 - torch's signature
+    """Average as `torch.nn.functional.adaptive_avg_pool2d`, where that is the mean of each map."""
+    return _averaged(input, (-2, -1), keepdim=True) if output_size in (1, (1, 1), [1, 1]) else None
+
+
+_PRECISE = (torch.float32, torch.float64)
+"""What may be computed in several steps; anything shorter would be rounded after each."""
+
+_SHORTER: dict[Any, Any] = {
+    functional.batch_norm: _scaled,
+    torch.mean: _averaged,
+    Tensor.mean: _averaged,
+    functional.adaptive_avg_pool2d: _pooled,
+}
+"""What stands for a function of PyTorch, with its names; it gives None where it does not."""
 
 
 @contextmanager
@@ -88,7 +122,7 @@ def explaining(model: nn.Module) -> Iterator[None]:
             if torch.amp.is_autocast_available(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         model.eval()
-        stack.enter_context(_FrozenNorms())
+        stack.enter_context(_ShortWayBack())
         for parameter in parameters:
             parameter.requires_grad_(False)
         yield

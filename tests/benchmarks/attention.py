@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from facebias.data.table import FaceTable
 from facebias.report.cam_maps import Question, explain_runs
 from facebias.runs.explained import ExplainedFaces
 
-_SIDE, _BATCH, _ROUNDS = 112, 32, 3
+_SIDE, _BATCH, _ROUNDS = 112, 32, 5
 _CLASSES = ("happy", "neutral", "sad")
 VARIANTS = {"none": "none"}
 
@@ -81,12 +82,12 @@ def made_run(model: nn.Module) -> Any:  # noqa: ANN401 - stands in for a finishe
     return SimpleNamespace(name="none", config=config, classes=_CLASSES, model=lambda: model)
 
 
-def forward(model: nn.Module, faces: ExplainedFaces) -> None:
+def forward(model: nn.Module, faces: ExplainedFaces, layout: torch.memory_format) -> None:
     """Answer every face without gradients, in batches: the yardstick."""
     with torch.no_grad():
         for start in range(0, len(faces), _BATCH):
             images = faces.images(slice(start, start + _BATCH))
-            model(images.contiguous(memory_format=torch.channels_last))
+            model(images.contiguous(memory_format=layout))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -133,22 +134,28 @@ def main() -> None:
         run = made_run(model)
         for landmarks in (False, True):
             faces = made_faces(folder, speed, landmarks)
-            forward(model, faces)
-            ratios = []
-            for _ in range(_ROUNDS):  # in turn, so that a busy spell hits both
-                plain = seconds(lambda: forward(model, faces))  # noqa: B023 - called at once
-                full = seconds(lambda: explain_runs([run], [faces], question, folder, VARIANTS))  # noqa: B023
-                ratios.append(plain / full)
-            middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
+            work: dict[str, Callable[[], object]] = {
+                "a forward pass": partial(forward, model, faces, torch.contiguous_format),
+                "one in channels last": partial(forward, model, faces, torch.channels_last),
+                "": partial(explain_runs, [run], [faces], question, folder, VARIANTS),
+            }
+            taken: dict[str, list[float]] = {name: [] for name in work}
+            for _ in range(_ROUNDS + 1):  # in turn, so that a busy spell hits all
+                for name, each in work.items():
+                    taken[name].append(seconds(each))
             source = "landmarks" if landmarks else "a template"
-            print(f"efficientnet_b2, {_SIDE} px, {speed} faces, regions from {source}: "
-                  f"{middle:.2f} of the forward pass ({least:.2f} to {most:.2f})")  # fmt: skip
+            print(f"efficientnet_b2, {_SIDE} px, {speed} faces, regions from {source}:")
+            full = taken.pop("")[1:]
+            for name, plain in taken.items():
+                ratios = [one / other for one, other in zip(plain[1:], full, strict=True)]
+                print(f"  {statistics.median(ratios):.2f} of {name} "
+                      f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
         for landmarks in (False, True):
             small = Classifier("resnet10t").eval()
             peaks: list[float] = []
             for count in (many // 10, many):
                 faces = made_faces(folder, count, landmarks)
-                forward(small, made_faces(folder, _BATCH, landmarks))
+                forward(small, made_faces(folder, _BATCH, landmarks), torch.channels_last)
                 before = memory()
                 with watched(peaks):
                     explain_runs([made_run(small)], [faces], question, folder, VARIANTS)

@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from facebias.cam.explain import class_maps
 from facebias.cam.layers import find_layer
@@ -102,11 +103,55 @@ def test_a_frozen_normalisation_and_its_gradient_are_those_of_torch(affine: bool
     expected = norm(images)
     (gradient,) = torch.autograd.grad((expected * weights).sum(), images)
     with explaining(norm):
-        found = norm(images)
+        found = functional.batch_norm(
+            input=images,
+            running_mean=norm.running_mean,
+            running_var=norm.running_var,
+            weight=norm.weight,
+            bias=norm.bias,
+        )
+        torch.testing.assert_close(norm(images), found, rtol=0, atol=0)
         assert "Addcmul" in type(found.grad_fn).__name__
         (found_gradient,) = torch.autograd.grad((found * weights).sum(), images)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found_gradient, gradient)
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda images: images.mean(),
+        lambda images: images.mean(()),
+        lambda images: images.mean(1),
+        lambda images: images.mean((2, 3), keepdim=True),
+        lambda images: images.mean(axis=(2, 3), keepdims=True),
+        lambda images: torch.mean(images, dim=[-1, -2]),
+        lambda images: torch.mean(input=images, dim=1),
+        lambda images: torch.mean(images, (2, 3), True, dtype=torch.float32),
+        lambda images: functional.adaptive_avg_pool2d(images, 1),
+        lambda images: functional.adaptive_avg_pool2d(images, (1, 1)),
+        lambda images: functional.adaptive_avg_pool2d(images, (2, None)),
+        nn.AdaptiveAvgPool2d((1, None)),
+    ],
+)
+def test_a_mean_and_its_gradient_are_those_of_torch(average: Callable[[Tensor], Tensor]) -> None:
+    images = torch.randn(2, 3, 4, 6, dtype=torch.float64, requires_grad=True)
+    expected = average(images)
+    weights = torch.randn_like(expected)
+    (wanted,) = torch.autograd.grad(expected, images, weights)
+    with explaining(nn.Identity()):
+        found = average(images)
+        (gradient,) = torch.autograd.grad(found, images, weights)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient, wanted)
+
+
+def test_the_way_back_through_a_mean_over_places_is_not_written_out() -> None:
+    pooled = nn.AdaptiveAvgPool2d(1)
+    images = torch.randn(2, 3, 4, 4, requires_grad=True)
+    with explaining(pooled):
+        (gradient,) = torch.autograd.grad(pooled(images).sum(), images)
+    assert gradient.stride()[2:] == (0, 0)
 
 
 def test_a_normalisation_by_the_batch_stays_what_it_is() -> None:
